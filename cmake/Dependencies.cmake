@@ -1,0 +1,30 @@
+# Debian's own packages, found where apt puts them. scripts/setup installs them.
+set(Boost_NO_WARN_NEW_VERSIONS ON)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(SQLiteCpp REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls>=3.7.3)
+pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET libngtcp2>=0.12 libngtcp2_crypto_gnutls)
+
+# Asio without the parts that nobody here uses; it decides much of the build time.
+add_library(warren_asio INTERFACE)
+target_include_directories(warren_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
+target_compile_definitions(warren_asio INTERFACE
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_ERROR_CODE_HEADER_ONLY)
+target_link_libraries(warren_asio INTERFACE Threads::Threads)
+
+if(WARREN_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(WARREN_BUILD_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,16 @@
+#pragma once
+// UDP in batches: UDP_SEGMENT and UDP_GRO where the kernel has them, sendmmsg/recvmmsg elsewhere.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+
+#include "runtime/runtime.hpp"
+#include "runtime/socket_address.hpp"
+
+namespace warren::runtime {
+
+Result<std::unique_ptr<DatagramSocket>> bind_real_datagram(asio::any_io_executor executor,
+                                                           Endpoint local,
+                                                           const DatagramOptions& options);
+
+}  // namespace warren::runtime

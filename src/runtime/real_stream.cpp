@@ -1,0 +1,1 @@
+#include "runtime/real_stream.hpp"
