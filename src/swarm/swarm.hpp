@@ -5,9 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -46,46 +44,81 @@ struct ConnectionEvent {
 
 struct SwarmConfig {
   limits::Connections limits;
+  /// Addresses of one peer that are tried at the same time; the next one waits for a failure.
+  std::size_t dials_per_peer_max = 8;
   /// Head start of a better address over the next. Source: go-libp2p's dial ranker.
   Duration dial_stagger_private = 30ms;
   Duration dial_stagger_public = 250ms;
+  /// How long an address that failed is left alone: doubles from the least to the most, with a
+  /// fifth of jitter. An explicit connect(address) does not wait for it.
+  Duration backoff_min = 5s;
+  Duration backoff_max = 5min;
 };
 
-/// Owns transports, listeners and connections of one node. Core thread only.
+/// What a swarm holds and has refused; for status, metrics and tests.
+struct SwarmStats {
+  std::size_t connections = 0;
+  std::size_t streams_inbound = 0;        ///< Negotiating or being served.
+  std::size_t dials = 0;                  ///< Addresses being tried.
+  std::uint64_t connections_refused = 0;  ///< Inbound, at a limit.
+  std::uint64_t streams_refused = 0;      ///< Inbound, at a limit.
+  std::uint64_t negotiations_failed = 0;  ///< Inbound.
+  std::size_t tasks_failed = 0;           ///< Handlers that ended by an exception: our own bugs.
+};
+
+class Dialer;
+
+/// Owns transports, listeners and connections of one node. Core thread only. It must be closed
+/// before it is destroyed, and outlives every call into it.
 class Swarm {
  public:
   Swarm(runtime::Runtime& runtime, PeerId local_peer, SwarmConfig config = {});
   ~Swarm();
+  Swarm(const Swarm&) = delete;
+  Swarm& operator=(const Swarm&) = delete;
 
   void add_transport(std::unique_ptr<transport::Transport> transport);
 
-  /// Serves `protocol` from now on. Replaces an earlier handler. `on_protocols_changed` listeners
-  /// (identify push) hear of it.
+  /// Serves `protocol` from now on. Replaces an earlier handler; streams that it serves go on.
+  /// `on_protocols_changed` listeners (identify push) hear of it. `protocol` must be
+  /// negotiate::is_valid_protocol (checked).
   void set_handler(std::string protocol, StreamHandler handler, HandlerLimits limits = {});
   void remove_handler(std::string_view protocol);
+  /// In alphabetical order.
   std::vector<std::string> protocols() const;
 
-  /// Errors: as Transport::listen.
+  /// Errors: as Transport::listen; kUnsupported when no transport can.
   Result<Multiaddr> listen(const Multiaddr& address);
-  /// As bound, unspecified IPs replaced by those of the interfaces; without /p2p.
+  /// As bound, unspecified IPs replaced by those of the interfaces that are up (no link-local
+  /// IPv6, which means nothing to another machine); without /p2p.
   std::vector<Multiaddr> listen_addresses() const;
 
   /// A connection to `peer`: one that is there, else the addresses are tried in order of rank (LAN
   /// first, then QUIC, TCP), several at once, and the first good one is kept. Two calls for the
-  /// same peer share one attempt. Errors: the most telling one of the attempts; kNotFound without
-  /// addresses. Cancel: gives up this caller's wait.
+  /// same peer share one attempt. Errors: the most telling one of the attempts, its text naming
+  /// each; kNotFound without addresses; kLimited at dials_max, connections_max or while every
+  /// address is left alone after a failure; kClosed. Cancel: gives up this caller's wait.
   awaitable<Result<std::shared_ptr<Connection>>> connect(PeerId peer,
                                                          std::vector<Multiaddr> addresses,
                                                          TimePoint deadline);
-  /// Whoever answers at `address`; with a /p2p in it only that peer.
+  /// Whoever answers at `address`; with a /p2p in it only that peer. Tries at once, whatever failed
+  /// before.
   awaitable<Result<std::shared_ptr<Connection>>> connect(Multiaddr address, TimePoint deadline);
 
   /// Opens a stream to a connected peer and agrees on the first of `protocols` that it speaks.
-  /// Errors: kNotFound (not connected), kUnsupported (it speaks none), kTimedOut, kReset.
+  /// With a single protocol nothing is waited for: the proposal goes out with the first data, and
+  /// a peer that does not speak it shows as kUnsupported (or kReset) when the stream is first read.
+  /// Errors: kNotFound (not connected), kUnsupported (it speaks none), kTimedOut, kReset, kClosed.
   awaitable<Result<ProtocolStream>> open_stream(PeerId peer, std::vector<std::string> protocols,
+                                                TimePoint deadline);
+  /// The same on one connection.
+  awaitable<Result<ProtocolStream>> open_stream(std::shared_ptr<Connection> connection,
+                                                std::vector<std::string> protocols,
                                                 TimePoint deadline);
 
   std::vector<std::shared_ptr<Connection>> connections() const;
+  /// The preferred one first. Both sides prefer the same: the newest; of two that were dialled from
+  /// both sides at the same time, the one dialled by the smaller peer id.
   std::vector<std::shared_ptr<Connection>> connections_to(const PeerId& peer) const;
   bool is_connected(const PeerId& peer) const;
   /// Closes every connection to `peer`. Returns how many there were.
@@ -93,19 +126,57 @@ class Swarm {
 
   using EventListener = std::function<void(const ConnectionEvent&)>;
   /// Called on the core thread, in order, never from inside a call into the swarm by the listener.
+  /// A listener stays until close() has ended.
   void on_connection(EventListener listener);
+  /// Called in the same way when protocols() or listen_addresses() may have changed.
   void on_protocols_changed(std::function<void()> listener);
 
   const PeerId& local_peer() const { return local_peer_; }
   runtime::Runtime& runtime() { return runtime_; }
+  SwarmStats stats() const;
 
-  /// Stops listening, closes every connection, waits for every handler.
+  /// Stops listening, closes every connection, waits for every handler. The last events are
+  /// delivered before it returns. Not from inside a handler or listener. Cancel: unsafe.
   awaitable<void> close();
 
  private:
+  struct Link;
+  struct Handler;
+  struct StreamSlot;
+  using LinkPtr = std::shared_ptr<Link>;
+
+  Result<std::shared_ptr<Connection>> adopt(std::shared_ptr<Connection> connection);
+  void drop(const LinkPtr& link);
+  LinkPtr preferred(const PeerId& peer) const;
+  void post(ConnectionEvent event);
+  void post_protocols_changed();
+  void start_delivery();
+  void deliver_all();
+  transport::Transport* transport_for(const Multiaddr& address) const;
+  awaitable<void> deliver_events();
+  awaitable<void> accept_connections(std::shared_ptr<transport::Listener> listener);
+  awaitable<void> accept_streams(LinkPtr link);
+  awaitable<void> serve_stream(LinkPtr link, std::unique_ptr<Stream> stream,
+                               std::unique_ptr<StreamSlot> slot);
+
   runtime::Runtime& runtime_;
   PeerId local_peer_;
   SwarmConfig config_;
+  std::vector<std::unique_ptr<transport::Transport>> transports_;
+  std::vector<std::shared_ptr<transport::Listener>> listeners_;
+  std::map<std::string, std::shared_ptr<Handler>, std::less<>> handlers_;
+  std::map<PeerId, std::vector<LinkPtr>> links_;  // Of one peer: oldest first.
+  std::size_t links_count_ = 0;
+  std::size_t streams_inbound_ = 0;
+  SwarmStats counted_;
+  std::deque<ConnectionEvent> events_;
+  bool protocols_changed_ = false;
+  bool delivering_ = false;
+  bool closing_ = false;
+  std::vector<EventListener> event_listeners_;
+  std::vector<std::function<void()>> protocol_listeners_;
+  std::unique_ptr<Dialer> dialer_;
+  runtime::TaskGroup tasks_;
 };
 
 }  // namespace warren::swarm
