@@ -36,4 +36,16 @@ struct Messages {
   std::size_t multiaddr_bytes_max = 1024;
 };
 
+/// Finding peers on the local network (mDNS). Source: docs/protocols/mdns.md, "Limits".
+struct Discovery {
+  std::size_t peers_max = 512;             ///< Known at a time; beyond: a new one is ignored.
+  std::size_t peers_per_source_max = 32;   ///< From one IP address of a link; not on loopback.
+  std::size_t addresses_per_peer_max = 16; ///< Kept of one peer; beyond: the oldest goes.
+  std::size_t table_bytes_max = 512u << 10;  ///< Of names and addresses; beyond: as peers_max.
+  /// Used; those of higher index are left out. Source: Linux, igmp_max_memberships.
+  std::size_t interfaces_max = 20;
+  std::uint32_t hints_per_second_max = 8;  ///< New or changed peers told; beyond: they wait.
+  std::uint32_t packets_per_second_max = 1000;  ///< Read; beyond: the kernel drops them.
+};
+
 }  // namespace warren::limits
