@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""kill -9 of the receiver at random moments: the final name is absent or complete, and what was
+verified is not fetched again."""
+import os
+import pathlib
+import random
+import time
+import unittest
+
+from harness import MIB, OK, SystemTest, describe, wait_for, write
+
+KILLS = 25
+SIZE = 256 * MIB
+
+
+class Kill(SystemTest):
+    def test_25_kills_cost_nothing_but_time(self):
+        seed = int(os.environ.get("WARREN_SEED", random.SystemRandom().randrange(1 << 32)))
+        print(f"seed {seed}: run again with WARREN_SEED={seed}", flush=True)
+        choice = random.Random(seed)
+        source = self.folder / "source"
+        write(source / "large.bin", SIZE, seed)
+        for index in range(200):
+            write(source / "small" / f"{index}.dat", 20_000, index)
+        expected = describe(source)
+        sender = self.node("a").start()
+        shared = self.share(sender, source, "things")
+
+        # How long one undisturbed get takes decides where the kills fall.
+        scout = self.node("scout").start()
+        self.connect(scout, sender)
+        whole = self.expect(scout.run("get", shared["cid"], "--out", self.folder / "scout-out"),
+                            OK).result
+        scout.stop()
+        total = whole["bytes"]
+
+        kills, round_number, interrupted = 0, 0, 0
+        while kills < KILLS:
+            round_number += 1
+            out = self.folder / f"out-{round_number}"
+            receiver = self.node(f"b-{round_number}")
+            done = None
+            while done is None:
+                receiver.start()
+                self.connect(receiver, sender)
+                kept = self.kept(receiver)
+                if kills >= KILLS:
+                    done = self.expect(receiver.run("get", shared["cid"], "--out", out), OK).result
+                    self.check_reuse(done, kept, total)
+                    break
+                command = receiver.popen("get", shared["cid"], "--out", out)
+                moment = time.monotonic() + choice.uniform(0, 1.1 * whole["seconds"])
+                while time.monotonic() < moment and command.poll() is None:
+                    time.sleep(0.001)
+                receiver.kill()
+                kills += 1
+                text, _ = command.communicate(timeout=20)
+                final = out / pathlib.Path(whole["path"]).name
+                if final.exists():
+                    self.assertEqual(describe(final), expected, f"seed {seed}, kill {kills}")
+                    break
+                self.assertNotEqual(command.returncode, OK, text)
+                interrupted += 1
+                if choice.random() < 0.3:
+                    # Now and then let it finish after one kill, and look at what it fetched.
+                    receiver.start()
+                    self.connect(receiver, sender)
+                    kept = self.kept(receiver)
+                    done = self.expect(receiver.run("get", shared["cid"], "--out", out), OK).result
+                    self.check_reuse(done, kept, total)
+            final = out / pathlib.Path(whole["path"]).name
+            self.assertEqual(describe(final), expected, f"seed {seed}, round {round_number}")
+            self.assertEqual(sorted(os.listdir(out)), [final.name], "left-overs beside the result")
+            receiver.kill()
+        print(f"{kills} kills, {interrupted} of them in the middle, {round_number} receivers")
+        self.assertGreater(interrupted, 0)
+
+    def kept(self, receiver):
+        """Bytes that the restarted node says it already has, verified and written."""
+        transfers = receiver.run("transfers").result["transfers"]
+        return max((entry["bytes_done"] for entry in transfers), default=0)
+
+    def check_reuse(self, done, kept, total):
+        fetched = done["bytes_fetched"]
+        self.assertLessEqual(fetched, total - kept, f"{kept} bytes were there: {done}")
+
+
+class Sender(SystemTest):
+    def test_a_sender_that_dies_is_named_and_the_get_goes_on_when_it_is_back(self):
+        source = write(self.folder / "source/large.bin", 512 * MIB).parent
+        sender, receiver = self.pair()
+        shared = self.share(sender, source, "things")
+        out = self.folder / "out"
+        command = receiver.popen("get", shared["cid"], "--out", out)
+
+        def moving():
+            transfers = receiver.run("transfers").result["transfers"]
+            return any(entry["bytes_done"] > 0 for entry in transfers)
+        wait_for(moving, "the transfer to move")
+        sender.kill()
+        command.communicate(timeout=90)
+        self.assertFalse((out / "things").exists() or (out / "source").exists())
+        sender.start()
+        self.connect(receiver, sender)
+        result = self.expect(receiver.run("get", shared["cid"], "--out", out), OK).result
+        self.assert_same_tree(source, result["path"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
