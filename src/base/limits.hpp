@@ -48,4 +48,44 @@ struct Discovery {
   std::uint32_t packets_per_second_max = 1000;  ///< Read; beyond: the kernel drops them.
 };
 
+/// One dataset as a peer, or the store, describes it. Beyond: that dataset is refused (kTooLarge).
+struct Tree {
+  std::size_t entries_max = 10'000'000;          ///< Files, folders and symlinks.
+  std::size_t depth_max = 64;                    ///< Folders within folders.
+  std::size_t block_bytes_max = 2u << 20;        ///< Of one block. Source: bitswap's limit.
+  std::uint64_t node_bytes_max = 1ull << 30;     ///< All distinct nodes together.
+  /// Memory that the flattened tree may take: this much, plus `expansion_ratio_max` times the
+  /// bytes of its distinct nodes. A few nodes that name each other many times are a bomb.
+  std::uint64_t expansion_bytes_max = 64ull << 20;
+  std::uint64_t expansion_ratio_max = 16;
+};
+
+/// Sharing and the store of what is shared.
+struct Content {
+  std::size_t trees_cached_bytes_max = 64u << 20;  ///< Flattened trees; beyond, the oldest goes.
+  std::size_t files_open_max = 64;                 ///< Kept open for one dataset that is read.
+  std::size_t share_name_bytes_max = 255;          ///< Beyond: kInvalidArgument.
+  std::size_t skipped_max = 10'000;                ///< Problems listed of one import; then counted.
+};
+
+/// Transfers and the data protocol. Source: docs/protocols/data.md, "Limits".
+struct Transfer {
+  std::size_t transfers_max = 4;             ///< Fetching at a time; beyond: they wait in a queue.
+  std::size_t transfers_known_max = 1000;    ///< In any state; beyond: a new one is kLimited.
+  std::size_t streams_per_source_max = 4;    ///< Requests run in parallel on these.
+  std::size_t sources_max = 32;              ///< Asked at a time; beyond: a source waits.
+  std::size_t receive_bytes_max = 48u << 20; ///< Received, not yet written; beyond: reading waits.
+  std::size_t serve_bytes_max = 32u << 20;   ///< Read, not yet acknowledged; beyond: serving waits.
+  std::size_t serve_streams_max = 256;       ///< Over all peers; beyond: the stream is reset.
+  std::size_t serve_streams_per_peer_max = 32;
+  std::size_t request_bytes_max = 256u << 10;
+  std::size_t response_bytes_max = 1u << 20; ///< Of a message, without the raw bytes behind it.
+  std::size_t cids_per_request_max = 4096;
+  std::size_t nodes_per_response_max = 4096;
+  std::size_t datasets_per_response_max = 64;
+  std::size_t refusal_text_bytes_max = 512;
+  std::chrono::seconds stall_time_max{10};   ///< Without a byte; then a request goes elsewhere.
+  std::chrono::seconds idle_time_max{60};    ///< A served stream without a request is closed.
+};
+
 }  // namespace warren::limits

@@ -1,0 +1,95 @@
+#pragma once
+// Moves datasets: serves what the content store holds, and fetches what a person asks for.
+// Protocol /warren/data/1.0.0: docs/protocols/data.md.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "runtime/task_group.hpp"
+#include "runtime/wait_list.hpp"
+#include "transfer/transfer_types.hpp"
+
+namespace warren::swarm {
+class Swarm;
+}
+namespace warren::content {
+class Store;
+}
+
+namespace warren::transfer {
+
+using runtime::awaitable;
+
+inline constexpr std::string_view kDataProtocol = "/warren/data/1.0.0";
+
+struct TransferConfig {
+  limits::Transfer limits;
+  /// SQLite file with the state of all transfers; made if missing.
+  std::string database_path;
+  /// Bytes that stay free on the volume of a download. Source: quality statement TR-7.
+  std::uint64_t free_bytes_min = 64u << 20;
+  /// The peers that may be asked. Unset: every peer that the swarm is connected to.
+  std::function<std::vector<PeerId>()> peers;
+};
+
+/// All transfers of one node. Core thread only. `runtime`, `swarm` and `store` outlive it.
+class TransferManager {
+ public:
+  TransferManager(runtime::Runtime& runtime, swarm::Swarm& swarm, content::Store& store,
+                  TransferConfig config);
+  ~TransferManager();
+  TransferManager(const TransferManager&) = delete;
+  TransferManager& operator=(const TransferManager&) = delete;
+
+  /// Reads the stored transfers, serves the protocol on the swarm, and goes on with what was
+  /// active. Once, before anything else. Errors: of the database.
+  awaitable<Result<>> open();
+
+  /// Begins to fetch. Returns at once; wait() gives the end. The same dataset to the same place is
+  /// not started twice: the id of the one under way is returned.
+  /// Errors: kInvalidArgument (bad name, directory that is none), kLimited (too many transfers).
+  awaitable<Result<TransferId>> start(GetRequest request);
+
+  /// Keeps what was fetched. No error when it is paused already.
+  /// Errors of these three: kNotFound; kConflict when its state does not allow it.
+  awaitable<Result<>> pause(TransferId id);
+  /// Goes on with a paused or failed one.
+  awaitable<Result<>> resume(TransferId id);
+  /// Ends it for good: removes its temporary files and forgets it. A completed one keeps its files
+  /// and is only forgotten.
+  awaitable<Result<>> cancel(TransferId id);
+
+  /// Oldest first.
+  std::vector<Progress> list() const;
+  std::optional<Progress> progress(TransferId id) const;
+
+  /// Waits until the transfer is completed, failed, paused by a person, or gone, and returns its
+  /// last progress; a pause for want of space goes on waiting. Progress::error says why it failed.
+  /// Errors: kNotFound (also: cancelled meanwhile), kTimedOut, kCancelled. Cancel: safe.
+  awaitable<Result<Progress>> wait(TransferId id, TimePoint deadline);
+
+  /// Asks every connected peer (or those in `from`) which datasets it shares as `name`. Answers
+  /// that come before `deadline`; a peer that does not answer is left out. Cancel: safe.
+  awaitable<Result<std::vector<Offer>>> find(std::string name, std::vector<PeerId> from,
+                                             TimePoint deadline);
+
+  /// Called on the core thread when a transfer changed its state, or was forgotten. Not for
+  /// progress: read that with progress() as often as it is shown.
+  void on_state_changed(std::function<void(TransferId)> listener);
+
+  /// Stops everything; what is active stays so and goes on after the next open(). Waits for files
+  /// and the database. Call before destruction, when open() was called.
+  awaitable<void> close();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace warren::transfer
