@@ -24,9 +24,10 @@ enum class EntryKind : std::uint8_t { kFile, kDirectory, kSymlink };
 struct Entry {
   std::string path;
   EntryKind kind = EntryKind::kFile;
-  std::uint64_t bytes = 0;        ///< Of a file.
-  std::uint64_t first_leaf = 0;   ///< Of a file: its leaves are [first_leaf, first_leaf + leaf_count).
-  std::uint64_t leaf_count = 0;   ///< 0 for an empty file.
+  std::uint64_t bytes = 0;  ///< Of a file.
+  std::uint64_t first_leaf =
+      0;  ///< Of a file: its leaves are [first_leaf, first_leaf + leaf_count).
+  std::uint64_t leaf_count = 0;  ///< 0 for an empty file.
   std::string symlink_target;
 };
 

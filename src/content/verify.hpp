@@ -1,0 +1,44 @@
+#pragma once
+// Sharing and re-checking as whole operations on the store.
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "content/importer.hpp"
+#include "content/store.hpp"
+
+namespace warren::content {
+
+struct Shared {
+  ShareInfo info;
+  std::vector<Skipped> skipped;
+  std::uint64_t skipped_count = 0;
+  std::uint64_t bytes_hashed = 0;
+};
+
+/// Imports `path` and keeps it in `store` under `name` (empty: the last name of the path). What
+/// the store knows of the same path is not hashed again. Also brings a changed share up to date.
+/// Errors and Cancel: as import_path() and Store::add_share(). `runtime` and `store` outlive it.
+boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Store& store,
+                                                  std::string path, std::string name,
+                                                  std::shared_ptr<Progress> progress);
+
+struct Verified {
+  ShareInfo info;
+  std::uint64_t files_ok = 0;
+  std::uint64_t bytes_read = 0;
+  /// kNotFound: gone. kConflict: changed since it was hashed (size, mtime or inode).
+  /// kIntegrity: same stamp, other bytes: the disk or something that hides its writes.
+  std::vector<Skipped> bad;
+  std::uint64_t bad_count = 0;
+};
+
+/// Reads every byte of a share again and compares with its tree. Files that differ are marked
+/// changed in the store. Errors: kNotFound, kCancelled. Cancel: as import_path().
+boost::asio::awaitable<Result<Verified>> verify_share(runtime::Runtime& runtime, Store& store,
+                                                      std::string name_or_cid,
+                                                      std::shared_ptr<Progress> progress);
+
+}  // namespace warren::content
