@@ -1,0 +1,518 @@
+#include "swarm/swarm.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/check.hpp"
+#include "base/log.hpp"
+#include "negotiate/multistream.hpp"
+#include "swarm/dialer.hpp"
+#include "swarm/negotiation.hpp"
+
+namespace warren::swarm {
+namespace {
+
+using multiformats::Protocol;
+
+// A listener that fails for another reason than its end is asked again after this time.
+constexpr Duration kAcceptRetryTime = 100ms;
+// Listeners and short tasks of the swarm itself, beside those of connections.
+constexpr std::size_t kOwnTasksMax = 64;
+// Two connections to one peer that came up within this time were dialled from both sides at once.
+// Source: above the stagger of a dial and a round trip, below a restart of a node.
+constexpr Duration kSimultaneousWindow = 2s;
+
+std::size_t tasks_max(const limits::Connections& limits) {
+  return limits.connections_max * (limits.streams_inbound_max + 1) + kOwnTasksMax;
+}
+
+/// Every address of this machine that `bound` listens on.
+void expand(runtime::Runtime& runtime, const Multiaddr& bound, std::vector<Multiaddr>& out) {
+  const auto endpoint = bound.endpoint();
+  const bool known = bound.is_quic() || bound.is_tcp();
+  if (!endpoint || !endpoint->ip.is_unspecified() || !known) {
+    out.push_back(bound);
+    return;
+  }
+  const auto interfaces = runtime.network_interfaces();
+  if (!interfaces) {
+    log::warn("swarm", "no interfaces are known: {}", interfaces.error().message());
+    return;
+  }
+  for (const runtime::NetworkInterface& interface : *interfaces) {
+    if (!interface.up) continue;
+    for (const IpAddress& ip : interface.addresses) {
+      if (ip.is_v6() != endpoint->ip.is_v6() || (ip.is_v6() && ip.is_link_local())) continue;
+      const Endpoint here{ip, endpoint->port, 0};
+      out.push_back(bound.is_quic() ? Multiaddr::quic(here) : Multiaddr::tcp(here));
+    }
+  }
+}
+
+const PeerId& dialer_of(const Connection& connection) {
+  const transport::ConnectionInfo& info = connection.info();
+  return info.outbound ? info.local_peer : info.remote_peer;
+}
+
+}  // namespace
+
+/// A connection and what the swarm counts on it.
+struct Swarm::Link {
+  std::shared_ptr<Connection> connection;
+  TimePoint since;
+  std::size_t streams_inbound = 0;
+  bool dropped = false;
+
+  /// Whether streams should rather go here than to `other`.
+  bool better_than(const Link& other) const {
+    const Duration apart = since > other.since ? since - other.since : other.since - since;
+    const PeerId& dialer = dialer_of(*connection);
+    const PeerId& other_dialer = dialer_of(*other.connection);
+    if (apart <= kSimultaneousWindow && dialer != other_dialer) return dialer < other_dialer;
+    return since >= other.since;
+  }
+};
+
+struct Swarm::Handler {
+  StreamHandler serve;
+  HandlerLimits limits;
+  std::size_t running = 0;
+  std::map<PeerId, std::size_t> running_by_peer;
+};
+
+/// Counts an inbound stream as long as its task exists, and on its handler once it has one.
+struct Swarm::StreamSlot {
+  StreamSlot(Swarm& counted_in, LinkPtr counted_on)
+      : swarm(counted_in), link(std::move(counted_on)), peer(link->connection->info().remote_peer) {
+    ++swarm.streams_inbound_;
+    ++link->streams_inbound;
+  }
+  ~StreamSlot() {
+    --swarm.streams_inbound_;
+    --link->streams_inbound;
+    if (!handler) return;
+    --handler->running;
+    const auto found = handler->running_by_peer.find(peer);
+    if (--found->second == 0) handler->running_by_peer.erase(found);
+  }
+  StreamSlot(const StreamSlot&) = delete;
+  StreamSlot& operator=(const StreamSlot&) = delete;
+
+  /// False at one of the handler's limits.
+  bool take(std::shared_ptr<Handler> wanted) {
+    const auto found = wanted->running_by_peer.find(peer);
+    const std::size_t of_peer = found == wanted->running_by_peer.end() ? 0 : found->second;
+    if (wanted->running >= wanted->limits.streams_max ||
+        of_peer >= wanted->limits.streams_per_peer_max) {
+      return false;
+    }
+    handler = std::move(wanted);
+    ++handler->running;
+    ++handler->running_by_peer[peer];
+    return true;
+  }
+
+  Swarm& swarm;
+  LinkPtr link;
+  PeerId peer;
+  std::shared_ptr<Handler> handler;
+};
+
+Swarm::Swarm(runtime::Runtime& runtime, PeerId local_peer, SwarmConfig config)
+    : runtime_(runtime),
+      local_peer_(std::move(local_peer)),
+      config_(config),
+      dialer_(std::make_unique<Dialer>(
+          runtime, config_,
+          Dialer::Hooks{[this](const Multiaddr& address) { return transport_for(address); },
+                        [this](std::shared_ptr<Connection> connection) {
+                          return adopt(std::move(connection));
+                        }})),
+      tasks_(runtime, tasks_max(config_.limits)) {}
+
+Swarm::~Swarm() = default;
+
+void Swarm::add_transport(std::unique_ptr<transport::Transport> transport) {
+  transports_.push_back(std::move(transport));
+}
+
+transport::Transport* Swarm::transport_for(const Multiaddr& address) const {
+  for (const auto& transport : transports_) {
+    if (transport->can_dial(address)) return transport.get();
+  }
+  return nullptr;
+}
+
+// ------------------------------------------------------------------------------- protocols
+
+void Swarm::set_handler(std::string protocol, StreamHandler handler, HandlerLimits limits) {
+  WARREN_CHECK(negotiate::is_valid_protocol(protocol) && handler);
+  auto entry = std::make_shared<Handler>();
+  entry->serve = std::move(handler);
+  entry->limits = limits;
+  const bool added = handlers_.insert_or_assign(std::move(protocol), std::move(entry)).second;
+  if (added) post_protocols_changed();
+}
+
+void Swarm::remove_handler(std::string_view protocol) {
+  const auto found = handlers_.find(protocol);
+  if (found == handlers_.end()) return;
+  handlers_.erase(found);
+  post_protocols_changed();
+}
+
+std::vector<std::string> Swarm::protocols() const {
+  std::vector<std::string> all;
+  for (const auto& [protocol, handler] : handlers_) all.push_back(protocol);
+  return all;
+}
+
+// ------------------------------------------------------------------------------- listening
+
+Result<Multiaddr> Swarm::listen(const Multiaddr& address) {
+  if (closing_) return fail(ErrorCode::kClosed, "the node is shutting down");
+  if (listeners_.size() >= kOwnTasksMax / 2) {
+    return fail(ErrorCode::kLimited,
+                fmt::format("{} listeners are open, the most allowed", listeners_.size()));
+  }
+  for (const auto& transport : transports_) {
+    if (!transport->can_listen(address)) continue;
+    WARREN_TRY(std::shared_ptr<transport::Listener> listener, transport->listen(address));
+    Multiaddr bound = listener->address();
+    if (!tasks_.spawn(accept_connections(listener))) {
+      return fail(ErrorCode::kLimited, "too many tasks of the swarm are running");
+    }
+    listeners_.push_back(std::move(listener));
+    post_protocols_changed();
+    return bound;
+  }
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("cannot listen on {}: no transport for it", address.to_string()),
+              "listen addresses look like /ip4/0.0.0.0/udp/4001/quic-v1");
+}
+
+std::vector<Multiaddr> Swarm::listen_addresses() const {
+  std::vector<Multiaddr> all;
+  for (const auto& listener : listeners_) expand(runtime_, listener->address(), all);
+  std::vector<Multiaddr> once;
+  for (Multiaddr& address : all) {
+    if (std::ranges::find(once, address) == once.end()) once.push_back(std::move(address));
+  }
+  return once;
+}
+
+awaitable<void> Swarm::accept_connections(std::shared_ptr<transport::Listener> listener) {
+  for (;;) {
+    auto connection = co_await listener->accept();
+    if (connection) {
+      const auto adopted = adopt(std::move(*connection));
+      if (!adopted) log::debug("swarm", "inbound refused: {}", adopted.error().message());
+      continue;
+    }
+    const ErrorCode code = connection.error().code();
+    if (code == ErrorCode::kClosed || code == ErrorCode::kCancelled) co_return;
+    log::warn("swarm", "{}: {}", listener->address().to_string(), connection.error().message());
+    const auto slept = co_await runtime_.sleep_for(kAcceptRetryTime);
+    if (!slept) co_return;
+  }
+}
+
+// ----------------------------------------------------------------------------- connections
+
+/// Enters a connection into the table and serves its streams; closes it at a limit.
+Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> connection) {
+  const transport::ConnectionInfo& info = connection->info();
+  const auto refuse = [&](CloseCode close_code, ErrorCode code, std::string why) {
+    connection->close(close_code, why);
+    if (!info.outbound) ++counted_.connections_refused;
+    return fail(code, std::move(why));
+  };
+  if (closing_) {
+    return refuse(CloseCode::kNone, ErrorCode::kClosed, "the node is shutting down");
+  }
+  if (connection->closed()) {
+    return fail(ErrorCode::kClosed,
+                fmt::format("the connection to {} ended at once: {}", info.remote_peer.to_string(),
+                            connection->close_reason()));
+  }
+  if (info.remote_peer == local_peer_) {
+    return refuse(CloseCode::kNone, ErrorCode::kInvalidArgument,
+                  fmt::format("{} leads to this node itself", info.remote_address.to_string()));
+  }
+  const auto known = links_.find(info.remote_peer);
+  const std::size_t of_peer = known == links_.end() ? 0 : known->second.size();
+  if (of_peer >= config_.limits.connections_per_peer_max && of_peer > 0) {
+    // A peer that was restarted comes back while its old connections have not timed out yet. It has
+    // proven who it is, so it can only replace its own.
+    const LinkPtr oldest = known->second.front();
+    oldest->connection->close(CloseCode::kSupplanted, "replaced by a newer connection");
+    drop(oldest);
+  }
+  if (links_count_ >= config_.limits.connections_max) {
+    return refuse(
+        CloseCode::kResourceLimit, ErrorCode::kLimited,
+        fmt::format("{} connections are open, the most allowed", config_.limits.connections_max));
+  }
+  auto link = std::make_shared<Link>();
+  link->connection = connection;
+  link->since = runtime_.now();
+  std::vector<LinkPtr>& of = links_[info.remote_peer];
+  of.push_back(link);
+  ++links_count_;
+  dialer_->heard_from(info.remote_peer);
+  post({ConnectionEvent::Kind::kConnected, connection, of.size() == 1});
+  if (!tasks_.spawn(accept_streams(link))) {
+    drop(link);
+    return refuse(CloseCode::kResourceLimit, ErrorCode::kLimited, "too many streams are served");
+  }
+  return connection;
+}
+
+/// Takes the connection out of the table. Does nothing the second time.
+void Swarm::drop(const LinkPtr& link) {
+  if (std::exchange(link->dropped, true)) return;
+  const auto found = links_.find(link->connection->info().remote_peer);
+  std::erase(found->second, link);
+  --links_count_;
+  const bool last = found->second.empty();
+  if (last) links_.erase(found);
+  post({ConnectionEvent::Kind::kDisconnected, link->connection, last});
+}
+
+Swarm::LinkPtr Swarm::preferred(const PeerId& peer) const {
+  const auto found = links_.find(peer);
+  if (found == links_.end()) return nullptr;
+  LinkPtr best;
+  for (const LinkPtr& link : found->second) {
+    if (link->connection->closed()) continue;  // Its accept loop has not run yet.
+    if (!best || link->better_than(*best)) best = link;
+  }
+  return best;
+}
+
+std::vector<std::shared_ptr<Connection>> Swarm::connections() const {
+  std::vector<std::shared_ptr<Connection>> all;
+  for (const auto& [peer, of] : links_) {
+    for (const LinkPtr& link : of) all.push_back(link->connection);
+  }
+  return all;
+}
+
+std::vector<std::shared_ptr<Connection>> Swarm::connections_to(const PeerId& peer) const {
+  std::vector<std::shared_ptr<Connection>> all;
+  const LinkPtr first = preferred(peer);
+  if (!first) return all;
+  all.push_back(first->connection);
+  const std::vector<LinkPtr>& of = links_.at(peer);
+  for (auto link = of.rbegin(); link != of.rend(); ++link) {
+    if (*link != first && !(*link)->connection->closed()) all.push_back((*link)->connection);
+  }
+  return all;
+}
+
+bool Swarm::is_connected(const PeerId& peer) const { return preferred(peer) != nullptr; }
+
+std::size_t Swarm::disconnect(const PeerId& peer) {
+  const auto found = links_.find(peer);
+  if (found == links_.end()) return 0;
+  const std::vector<LinkPtr> of = found->second;
+  for (const LinkPtr& link : of) {
+    link->connection->close(CloseCode::kNone, "disconnected");
+    drop(link);
+  }
+  return of.size();
+}
+
+awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(PeerId peer,
+                                                              std::vector<Multiaddr> addresses,
+                                                              TimePoint deadline) {
+  if (peer == local_peer_) {
+    co_return fail(ErrorCode::kInvalidArgument,
+                   fmt::format("{} is this node itself", peer.to_string()));
+  }
+  if (const LinkPtr there = preferred(peer)) co_return there->connection;
+  auto dialed = co_await dialer_->dial(peer, std::move(addresses),
+                                       Dialer::Patience::kLeaveFailedAlone, deadline);
+  if (dialed || dialed.error().code() == ErrorCode::kCancelled) co_return dialed;
+  // The peer may have come to us meanwhile.
+  if (const LinkPtr there = preferred(peer)) co_return there->connection;
+  co_return dialed;
+}
+
+awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(Multiaddr address,
+                                                              TimePoint deadline) {
+  std::optional<PeerId> peer = address.peer_id();
+  if (peer && *peer == local_peer_) {
+    co_return fail(ErrorCode::kInvalidArgument,
+                   fmt::format("{} leads to this node itself", address.to_string()));
+  }
+  if (peer) {
+    if (const LinkPtr there = preferred(*peer)) co_return there->connection;
+  }
+  std::vector<Multiaddr> addresses;
+  addresses.push_back(std::move(address));
+  co_return co_await dialer_->dial(std::move(peer), std::move(addresses), Dialer::Patience::kTryAll,
+                                   deadline);
+}
+
+// --------------------------------------------------------------------------------- streams
+
+awaitable<Result<ProtocolStream>> Swarm::open_stream(PeerId peer,
+                                                     std::vector<std::string> protocols,
+                                                     TimePoint deadline) {
+  const LinkPtr link = preferred(peer);
+  if (!link) {
+    co_return fail(ErrorCode::kNotFound, fmt::format("not connected to {}", peer.to_string()));
+  }
+  co_return co_await open_stream(link->connection, std::move(protocols), deadline);
+}
+
+awaitable<Result<ProtocolStream>> Swarm::open_stream(std::shared_ptr<Connection> connection,
+                                                     std::vector<std::string> protocols,
+                                                     TimePoint deadline) {
+  if (protocols.empty() || !std::ranges::all_of(protocols, negotiate::is_valid_protocol)) {
+    co_return fail(ErrorCode::kInvalidArgument, "no protocol, or one that cannot be proposed");
+  }
+  const TimePoint agreed_by =
+      std::min(deadline, runtime_.now() + config_.limits.negotiation_time_max);
+  WARREN_CO_TRY(std::unique_ptr<Stream> stream, co_await connection->open_stream(agreed_by));
+  if (protocols.size() == 1) {
+    std::string protocol = protocols.front();
+    WARREN_CO_TRY(std::unique_ptr<Stream> lazy,
+                  co_await propose_without_waiting(std::move(stream), protocol, agreed_by));
+    co_return ProtocolStream{std::move(lazy), std::move(protocol), std::move(connection)};
+  }
+  auto agreed = co_await propose(*stream, std::move(protocols), agreed_by);
+  if (!agreed) {
+    stream->reset(CloseCode::kNegotiationFailed);
+    co_return fail(std::move(agreed).error().in(
+        fmt::format("stream to {}", connection->info().remote_peer.to_string())));
+  }
+  co_return ProtocolStream{std::move(stream), std::move(*agreed), std::move(connection)};
+}
+
+awaitable<void> Swarm::accept_streams(LinkPtr link) {
+  for (;;) {
+    auto accepted = co_await link->connection->accept_stream();
+    if (!accepted) break;
+    std::unique_ptr<Stream> stream = std::move(*accepted);
+    const bool room = link->streams_inbound < config_.limits.streams_inbound_max;
+    Stream& refused = *stream;
+    if (!room) {
+      ++counted_.streams_refused;
+      refused.reset(CloseCode::kResourceLimit);
+      continue;
+    }
+    auto slot = std::make_unique<StreamSlot>(*this, link);
+    // A task that is refused resets the stream as it is dropped.
+    if (!tasks_.spawn(serve_stream(link, std::move(stream), std::move(slot)))) {
+      ++counted_.streams_refused;
+    }
+  }
+  link->connection->close();
+  drop(link);
+}
+
+awaitable<void> Swarm::serve_stream(LinkPtr link, std::unique_ptr<Stream> stream,
+                                    std::unique_ptr<StreamSlot> slot) {
+  const TimePoint agreed_by = runtime_.now() + config_.limits.negotiation_time_max;
+  negotiate::Responder responder([this](std::string_view id) { return handlers_.contains(id); });
+  const auto agreed = co_await respond(*stream, responder, agreed_by);
+  const auto found = handlers_.find(responder.protocol());
+  if (!agreed || found == handlers_.end()) {
+    ++counted_.negotiations_failed;
+    stream->reset(CloseCode::kNegotiationFailed);
+    if (!agreed) {
+      log::debug("swarm", "stream of {}: {}", slot->peer.to_string(), agreed.error().message());
+    }
+    co_return;
+  }
+  if (!slot->take(found->second)) {
+    ++counted_.streams_refused;
+    stream->reset(CloseCode::kResourceLimit);
+    co_return;
+  }
+  const Bytes echo = responder.take_output();
+  const auto written = co_await stream->write(BytesView(echo), agreed_by);
+  if (!written) co_return;
+  ProtocolStream served{std::move(stream), responder.protocol(), link->connection};
+  // The slot keeps the handler, and what it captured, for as long as it runs.
+  co_await slot->handler->serve(std::move(served));
+}
+
+// ---------------------------------------------------------------------------------- events
+
+void Swarm::on_connection(EventListener listener) {
+  event_listeners_.push_back(std::move(listener));
+}
+
+void Swarm::on_protocols_changed(std::function<void()> listener) {
+  protocol_listeners_.push_back(std::move(listener));
+}
+
+void Swarm::post(ConnectionEvent event) {
+  if (event_listeners_.empty()) return;
+  events_.push_back(std::move(event));
+  start_delivery();
+}
+
+void Swarm::post_protocols_changed() {
+  if (protocol_listeners_.empty()) return;
+  protocols_changed_ = true;
+  start_delivery();
+}
+
+void Swarm::start_delivery() {
+  if (delivering_) return;
+  delivering_ = true;
+  // Refused only while closing, which delivers by itself.
+  if (!tasks_.spawn(deliver_events())) delivering_ = false;
+}
+
+awaitable<void> Swarm::deliver_events() {
+  co_await runtime::asio::post(runtime_.executor(), runtime::asio::use_awaitable);
+  deliver_all();
+  delivering_ = false;
+}
+
+void Swarm::deliver_all() {
+  while (!events_.empty() || protocols_changed_) {
+    if (std::exchange(protocols_changed_, false)) {
+      for (std::size_t i = 0; i < protocol_listeners_.size(); ++i) protocol_listeners_[i]();
+      continue;
+    }
+    const ConnectionEvent event = std::move(events_.front());
+    events_.pop_front();
+    // A listener may add another one.
+    for (std::size_t i = 0; i < event_listeners_.size(); ++i) event_listeners_[i](event);
+  }
+}
+
+SwarmStats Swarm::stats() const {
+  SwarmStats all = counted_;
+  all.connections = links_count_;
+  all.streams_inbound = streams_inbound_;
+  all.dials = dialer_->dials();
+  all.tasks_failed = tasks_.failed_count() + dialer_->tasks_failed();
+  return all;
+}
+
+awaitable<void> Swarm::close() {
+  closing_ = true;
+  for (const auto& listener : listeners_) listener->close();
+  co_await dialer_->close();
+  while (!links_.empty()) {
+    const LinkPtr link = links_.begin()->second.front();
+    link->connection->close(CloseCode::kNone, "the node is shutting down");
+    drop(link);
+  }
+  co_await tasks_.join();
+  listeners_.clear();
+  for (const auto& transport : transports_) co_await transport->close();
+  deliver_all();
+}
+
+}  // namespace warren::swarm
