@@ -2,6 +2,7 @@
 // DNS messages as far as mDNS needs them: bytes to values and back, no I/O.
 // Source: RFC 1035 section 4, RFC 2782 (SRV), RFC 3596 (AAAA), RFC 6762 section 18.
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
