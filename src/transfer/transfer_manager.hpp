@@ -13,6 +13,7 @@
 #include "base/limits.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/wait_list.hpp"
+#include "transfer/data_messages.hpp"
 #include "transfer/transfer_types.hpp"
 
 namespace warren::swarm {
@@ -26,12 +27,8 @@ namespace warren::transfer {
 
 using runtime::awaitable;
 
-inline constexpr std::string_view kDataProtocol = "/warren/data/1.0.0";
-
 struct TransferConfig {
   limits::Transfer limits;
-  /// SQLite file with the state of all transfers; made if missing.
-  std::string database_path;
   /// Bytes that stay free on the volume of a download. Source: quality statement TR-7.
   std::uint64_t free_bytes_min = 64u << 20;
   /// The peers that may be asked. Unset: every peer that the swarm is connected to.
