@@ -9,23 +9,20 @@
 // The same seed and the same code give the same trace_hash(). Nothing here iterates over an
 // unordered container or a container keyed by pointers.
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <deque>
-#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/time.hpp"
 #include "runtime/cancellation.hpp"
+#include "runtime/run_task.hpp"
 #include "runtime/runtime.hpp"
 #include "sim/link_model.hpp"
 
@@ -191,25 +188,6 @@ class World {
 
 namespace detail {
 
-/// On the heap: when drive() throws, the task is still parked somewhere.
-template <class T>
-struct Outcome {
-  bool done = false;
-  std::exception_ptr error;
-  std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>> value;
-};
-
-template <class T>
-awaitable<void> store(awaitable<T> task, std::shared_ptr<Outcome<T>> outcome) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(task);
-  } else {
-    T value = co_await std::move(task);
-    outcome->value.emplace(std::move(value));
-  }
-}
-
 /// Runs the world until `done`. Throws std::runtime_error with the replay hint when it is not done
 /// after `max`, or when nothing is left that could happen.
 void drive(World& world, const bool& done, Duration max);
@@ -219,15 +197,9 @@ void drive(World& world, const bool& done, Duration max);
 /// the task throws, or has not ended after `max` of virtual time.
 template <class T>
 T run(World& world, awaitable<T> task, Duration max = std::chrono::hours(24)) {
-  const auto outcome = std::make_shared<detail::Outcome<T>>();
-  asio::co_spawn(world.executor(), detail::store(std::move(task), outcome),
-                 [outcome](std::exception_ptr error) {
-                   outcome->error = error;
-                   outcome->done = true;
-                 });
+  const auto outcome = runtime::start_task(world.executor(), std::move(task), [] {});
   detail::drive(world, outcome->done, max);
-  if (outcome->error) std::rethrow_exception(outcome->error);
-  if constexpr (!std::is_void_v<T>) return std::move(*outcome->value);
+  return outcome->get();
 }
 
 }  // namespace warren::sim

@@ -43,10 +43,10 @@ class RealSignal final : public Signal {
   explicit RealSignal(asio::any_io_executor executor) : timer_(std::move(executor)) {}
 
   awaitable<Wake> wait_until(TimePoint deadline) override {
-    WARREN_CHECK(!waiting_);
-    if (std::exchange(pending_, false)) co_return Wake::kNotified;
     const bool stop = co_await cancelled();
     if (stop) co_return Wake::kCancelled;
+    WARREN_CHECK(!waiting_);
+    if (std::exchange(pending_, false)) co_return Wake::kNotified;
     waiting_ = true;
     timer_.expires_at(to_asio(deadline));
     const auto [error] = co_await timer_.async_wait(kToken);

@@ -2,11 +2,24 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "runtime/cancellation.hpp"
 
 namespace warren::runtime {
+namespace {
+
+/// Begins by way of the executor: co_spawn alone would run the task's first part inside spawn(),
+/// in the middle of whatever the caller is changing.
+awaitable<void> begin_later(asio::any_io_executor executor, awaitable<void> task) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await asio::post(executor, asio::use_awaitable);
+  co_await std::move(task);
+}
+
+}  // namespace
 
 TaskGroup::TaskGroup(Runtime& runtime, std::size_t tasks_max)
     : executor_(runtime.executor()), tasks_max_(tasks_max), idle_(runtime.make_signal()) {}
@@ -26,7 +39,7 @@ bool TaskGroup::spawn(awaitable<void> task) {
     tasks_.erase(entry);
     if (closed_ && tasks_.empty()) idle_->notify();
   };
-  asio::co_spawn(executor_, errors_as_values(std::move(task)),
+  asio::co_spawn(executor_, begin_later(executor_, std::move(task)),
                  asio::bind_cancellation_slot(entry->slot(), std::move(on_done)));
   return true;
 }
@@ -41,6 +54,15 @@ void TaskGroup::cancel() {
 
 awaitable<void> TaskGroup::join() {
   cancel();
+  if (tasks_.empty()) co_return;
+  // A task of its own without a cancellation slot: in a cancelled caller the wait would return at
+  // once, again and again, and the tasks would never get their turn.
+  co_await asio::co_spawn(
+      executor_, wait_idle(),
+      asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
+}
+
+awaitable<void> TaskGroup::wait_idle() {
   while (!tasks_.empty()) {
     co_await idle_->wait_until(kNever);
   }

@@ -22,18 +22,21 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  /// Starts `task`. Returns false, and drops it unstarted, when `tasks_max` tasks already run or
-  /// cancel() was called: the caller must shed the load.
+  /// Starts `task`, by way of the executor: never inline. Returns false, and drops it unstarted,
+  /// when `tasks_max` tasks already run or cancel() was called: the caller must shed the load.
   [[nodiscard]] bool spawn(awaitable<void> task);
   /// Asks every task to stop at its next suspension point. Returns at once; spawn() then refuses.
   void cancel();
-  /// Cancels, then waits until the last task has left. Cancel: unsafe.
+  /// Cancels, then waits until the last task has left. Cancel: ignored, so that it may be called
+  /// from a task that is being cancelled itself. One caller at a time; never a task of this group.
   awaitable<void> join();
   std::size_t size() const noexcept { return tasks_.size(); }
   /// Tasks that ended by an exception since construction. Must stay 0.
   std::size_t failed_count() const noexcept { return failed_count_; }
 
  private:
+  awaitable<void> wait_idle();
+
   asio::any_io_executor executor_;
   std::size_t tasks_max_;
   std::size_t failed_count_ = 0;
