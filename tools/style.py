@@ -94,7 +94,7 @@ def code_faults(path, text):
             yield number, "a coroutine lambda with captures: make it a named function"
         if STD_FORMAT.search(line):
             yield number, "std::format is not in libstdc++ 12: use fmt"
-        if DETACHED.search(line):
+        if path.parts[0] != "bench" and DETACHED.search(line):
             yield number, "a task that nobody owns: give it to a TaskGroup"
         if is_test(path):
             if path.name.endswith("_test.cpp") and not in_seam and SLEEP.search(line) and \
