@@ -5,8 +5,6 @@
 
 #include <array>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
@@ -14,6 +12,7 @@
 
 #include "node/escape.hpp"
 #include "node/nearest.hpp"
+#include "runtime/file.hpp"
 
 namespace warren::node {
 namespace {
@@ -216,24 +215,21 @@ Result<Config> parse_config(std::string_view text, std::string_view file_name) {
 }
 
 Result<Config> load_config(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) return Config{};
-  if (error) return fail(system_error("cannot read " + path, error.value()));
-  if (status.type() != std::filesystem::file_type::regular) {
+  const auto file = runtime::File::open(path);
+  if (!file && file.error().code() == ErrorCode::kNotFound) return Config{};
+  if (!file) return fail(Error(file.error()).in("cannot read the configuration"));
+  WARREN_TRY(const runtime::FileInfo info, file->info());
+  if (info.kind != runtime::FileKind::kRegular) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("{}: this is not a regular file", path));
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(system_error("cannot read " + path, errno));
-  std::string text(kConfigBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kConfigBytesMax) {
+  Bytes text(kConfigBytesMax + 1);
+  WARREN_TRY(const std::size_t size, file->read_at(0, text));
+  if (size > kConfigBytesMax) {
     return fail(
         ErrorCode::kTooLarge,
         fmt::format("{}: larger than {} bytes, which no configuration is", path, kConfigBytesMax));
   }
-  return parse_config(text, path);
+  return parse_config(as_text(BytesView(text).first(size)), path);
 }
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/result.hpp"
+#include "runtime/file.hpp"
 
 namespace warren::node {
 
@@ -12,20 +13,13 @@ namespace warren::node {
 /// ends in any way, so a lock is never stale.
 class InstanceLock {
  public:
-  /// Takes flock(2) on `path`, made if missing with mode 0600, and writes this process's id there.
-  /// Errors: kConflict naming the process that holds it; of the system.
-  static Result<InstanceLock> acquire(const std::string& path);
-
-  InstanceLock(InstanceLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  InstanceLock& operator=(InstanceLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~InstanceLock();
+  /// Takes flock(2) on `state_dir`/lock, made if missing with mode 0600, and writes this process's
+  /// id there. Errors: kConflict naming the process that holds it; of the system.
+  static Result<InstanceLock> acquire(const std::string& state_dir);
 
  private:
-  explicit InstanceLock(int fd) : fd_(fd) {}
-  int fd_ = -1;
+  explicit InstanceLock(runtime::File file) : file_(std::move(file)) {}
+  runtime::File file_;  // The lock goes with its descriptor.
 };
 
 }  // namespace warren::node

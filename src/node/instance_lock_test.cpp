@@ -12,9 +12,9 @@ namespace {
 
 TEST(InstanceLock, TheSecondIsToldWhoHoldsIt) {
   const testing::TemporaryDirectory state;
-  const auto first = InstanceLock::acquire(state.path() + "/lock");
+  const auto first = InstanceLock::acquire(state.path());
   ASSERT_TRUE(first);
-  const auto second = InstanceLock::acquire(state.path() + "/lock");
+  const auto second = InstanceLock::acquire(state.path());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), ErrorCode::kConflict);
   const std::string& message = second.error().message();
@@ -25,22 +25,22 @@ TEST(InstanceLock, TheSecondIsToldWhoHoldsIt) {
 TEST(InstanceLock, IsFreeAgainOnceItsHolderIsGone) {
   const testing::TemporaryDirectory state;
   {
-    const auto first = InstanceLock::acquire(state.path() + "/lock");
+    const auto first = InstanceLock::acquire(state.path());
     ASSERT_TRUE(first);
   }
-  EXPECT_TRUE(InstanceLock::acquire(state.path() + "/lock"));
+  EXPECT_TRUE(InstanceLock::acquire(state.path()));
 }
 
 TEST(InstanceLock, AGarbageLockFileWithoutHolderIsTaken) {
   const testing::TemporaryDirectory state;
   state.write("lock", "not a number, and longer than any process id");
-  EXPECT_TRUE(InstanceLock::acquire(state.path() + "/lock"));
+  EXPECT_TRUE(InstanceLock::acquire(state.path()));
 }
 
 TEST(InstanceLock, AMissingDirectoryIsAnErrorWithItsPath) {
-  const auto lock = InstanceLock::acquire("/nonexistent/warren/lock");
+  const auto lock = InstanceLock::acquire("/nonexistent/warren");
   ASSERT_FALSE(lock);
-  EXPECT_NE(lock.error().message().find("/nonexistent/warren/lock"), std::string::npos);
+  EXPECT_NE(lock.error().message().find("/nonexistent/warren"), std::string::npos);
 }
 
 }  // namespace

@@ -18,7 +18,6 @@ struct Paths {
 
   std::string identity_file() const { return state_dir + "/identity.pem"; }
   std::string database_file() const { return state_dir + "/warren.db"; }
-  std::string lock_file() const { return state_dir + "/lock"; }
   std::string socket() const { return socket_dir + "/api.sock"; }
 };
 
