@@ -1,0 +1,66 @@
+#pragma once
+// A set of leaves as a bitmap, in the form that stands on the wire and in the store: leaf i is bit
+// i % 8, least significant first, of byte i / 8; the bits behind the last leaf are 0.
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "base/bytes.hpp"
+
+namespace warren::transfer {
+
+/// By value. All positions must be below size().
+class LeafSet {
+ public:
+  LeafSet() = default;
+  explicit LeafSet(std::uint64_t size, bool all = false)
+      : size_(size), bits_(static_cast<std::size_t>((size + 7) / 8), all ? 0xff : 0) {
+    clear_padding();
+    if (all) count_ = size;
+  }
+  /// From a bitmap of any length: missing bits are 0, bits behind the last leaf are ignored.
+  static LeafSet from_bytes(BytesView bytes, std::uint64_t size) {
+    LeafSet set(size);
+    std::copy_n(bytes.begin(), std::min(bytes.size(), set.bits_.size()), set.bits_.begin());
+    set.clear_padding();
+    for (const std::uint8_t byte : set.bits_) {
+      set.count_ += static_cast<std::uint64_t>(std::popcount(byte));
+    }
+    return set;
+  }
+
+  std::uint64_t size() const noexcept { return size_; }
+  std::uint64_t count() const noexcept { return count_; }
+  bool full() const noexcept { return count_ == size_; }
+  BytesView bytes() const noexcept { return bits_; }
+
+  bool contains(std::uint64_t leaf) const { return (bits_[leaf / 8] >> (leaf % 8) & 1) != 0; }
+  /// Whether it was not in the set before.
+  bool add(std::uint64_t leaf) {
+    if (contains(leaf)) return false;
+    bits_[leaf / 8] = static_cast<std::uint8_t>(bits_[leaf / 8] | 1u << (leaf % 8));
+    ++count_;
+    return true;
+  }
+  /// Whether it was in the set before.
+  bool remove(std::uint64_t leaf) {
+    if (!contains(leaf)) return false;
+    bits_[leaf / 8] = static_cast<std::uint8_t>(bits_[leaf / 8] & ~(1u << (leaf % 8)));
+    --count_;
+    return true;
+  }
+  bool operator==(const LeafSet&) const = default;
+
+ private:
+  void clear_padding() {
+    if (size_ % 8 != 0)
+      bits_.back() = static_cast<std::uint8_t>(bits_.back() & (0xffu >> (8 - size_ % 8)));
+  }
+
+  std::uint64_t size_ = 0;
+  std::uint64_t count_ = 0;
+  Bytes bits_;
+};
+
+}  // namespace warren::transfer
