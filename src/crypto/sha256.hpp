@@ -13,7 +13,7 @@ using Sha256Digest = std::array<std::uint8_t, 32>;
 /// Of one buffer. Any thread. About 2 GB/s on a core with SHA extensions.
 Sha256Digest sha256(BytesView bytes);
 
-/// Incremental. One thread at a time.
+/// Incremental. One thread at a time; moves, does not copy.
 class Sha256 {
  public:
   Sha256();
@@ -22,7 +22,10 @@ class Sha256 {
   Sha256Digest finish();
 
  private:
-  std::shared_ptr<void> context_;  // EVP_MD_CTX.
+  struct Free {
+    void operator()(void* context) const noexcept;
+  };
+  std::unique_ptr<void, Free> context_;  // EVP_MD_CTX.
 };
 
 }  // namespace warren::crypto

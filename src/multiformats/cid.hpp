@@ -27,13 +27,14 @@ struct Cid {
   Codec codec = Codec::kRaw;
   Digest digest;
 
-  /// 36 bytes: 01 <codec> 12 20 <digest>. Errors: kMalformed, kUnsupported.
+  /// 36 bytes: 01 <codec> 12 20 <digest>. A binary CIDv0 is kUnsupported: it would name the same
+  /// block by a second spelling. Errors: kMalformed, kUnsupported.
   static Result<Cid> from_bytes(BytesView bytes);
-  /// Any multibase text of a CIDv1 ("bafy…", "bafk…"), or CIDv0 ("Qm…", read as dag-pb).
+  /// Any multibase text of a CIDv1 ("bafy...", "bafk..."), or CIDv0 ("Qm...", as dag-pb).
   /// Errors: kInvalidArgument, kUnsupported.
   static Result<Cid> parse(std::string_view text);
   Bytes to_bytes() const;
-  /// base32 lower case, "bafy…" or "bafk…".
+  /// base32 lower case, "bafy..." or "bafk...".
   std::string to_string() const;
 
   auto operator<=>(const Cid&) const = default;
