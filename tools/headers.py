@@ -40,7 +40,9 @@ def main():
     by_folder, everything = {}, []
     for entry in entries:
         flags = flags_of(entry["command"])
-        by_folder.setdefault(pathlib.Path(entry["file"]).parent, flags)
+        file = pathlib.Path(entry["file"])
+        if file.parent not in by_folder or file.name.endswith("_test.cpp"):
+            by_folder[file.parent] = flags  # Those of a test see the simulated world too.
         everything += [flag for flag in flags if flag not in everything or flag == "-isystem"]
     compiler = next(word for word in shlex.split(entries[0]["command"])
                     if pathlib.Path(word).name.startswith("clang++"))
