@@ -101,8 +101,10 @@ class MdnsMachine {
   /// Takes one event, returns the actions in order. Total: every event is legal at any time.
   std::vector<MdnsAction> handle(const MdnsEvent& event, TimePoint now);
 
+  /// Walks over everything; for tests and fuzzing.
+  void check_all() const { table_.check_all(); }
   std::size_t peers() const noexcept { return table_.peers(); }
-  /// By interface index; interfaces that went away included.
+  /// By interface index; some interfaces that went away included.
   const std::map<std::uint32_t, MdnsCounters>& counters() const noexcept { return counters_; }
 
  private:
@@ -120,7 +122,7 @@ class MdnsMachine {
     int announcements_left = 0;  ///< Unsolicited answers still to send.
     bool answered = false;       ///< Somebody may hold our records: a goodbye is due.
   };
-  static constexpr TimePoint kLongAgo = TimePoint::min() / 2;
+  static constexpr TimePoint kLongAgo{Duration::min() / 2};
 
   MdnsMachine(MdnsConfig config, MdnsNames names, std::mt19937_64& rng);
 

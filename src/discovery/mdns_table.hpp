@@ -23,10 +23,11 @@ struct KnownPeer {
 
 class MdnsTable {
  public:
+  /// hints_per_second_max must not be 0.
   explicit MdnsTable(limits::Discovery limits);
 
   /// Takes one announcement with a peer in it, heard on an interface from `source`; it is kept
-  /// until `expires`. False: a limit kept it out. Errors in the sender's favour: none.
+  /// until `expires`. False: a limit kept it out.
   bool hear(const Announcement& announcement, const MdnsInterface& interface, IpAddress source,
             TimePoint now, TimePoint expires);
   /// The name `name` has left the interface.
@@ -43,9 +44,11 @@ class MdnsTable {
   TimePoint next_due(TimePoint now) const;
 
   std::size_t peers() const noexcept { return peers_.size(); }
-  std::size_t peers_on(std::uint32_t interface_index) const;
   std::size_t bytes() const noexcept { return bytes_; }
+  /// Cheap; after every event.
   void check_invariants() const;
+  /// Walks over everything; for tests and fuzzing.
+  void check_all() const;
 
  private:
   struct Address {
@@ -74,19 +77,22 @@ class MdnsTable {
   /// Removes the sightings for which `gone` is true, and peers that have none left.
   template <class Gone>
   void remove_if(Gone gone);
-  void forget(const Sighting& sighting);
+  template <class Gone>
+  Peers::iterator remove_from(Peers::iterator peer, Gone gone);
+  void forget(const PeerId& id, const Sighting& sighting);
+  bool may_tell(TimePoint now) const;
   KnownPeer describe(const PeerId& id, const Peer& peer) const;
   static std::size_t cost(const Sighting& sighting);
 
   limits::Discovery limits_;
   Peers peers_;
   std::unordered_map<std::string, std::size_t> per_source_;  ///< By interface and IP address.
-  std::deque<PeerId> queue_;  ///< To be told of; may hold ids that are gone.
+  std::unordered_multimap<std::string, PeerId> by_name_;     ///< One entry per sighting.
+  std::deque<PeerId> queue_;                                 ///< To be told of, each once.
   std::vector<KnownPeer> lost_;
   std::size_t bytes_ = 0;
   TimePoint next_expiry_ = kNever;  ///< Nothing expires before it.
-  double tokens_;
-  TimePoint tokens_at_{};
+  std::deque<TimePoint> told_at_;   ///< The last hints, at most hints_per_second_max of them.
 };
 
 }  // namespace warren::discovery

@@ -1,0 +1,280 @@
+#include "discovery/mdns_packets.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/check.hpp"
+
+namespace warren::discovery {
+namespace {
+
+constexpr std::string_view kAddressKey = "dnsaddr=";
+constexpr std::size_t kTxtStringBytesMax = 255;  // RFC 1035 section 3.3.14.
+constexpr std::size_t kHostAddressesMax = 4;     // In one packet; enough for DNS-SD browsers.
+
+using multiformats::Component;
+using multiformats::Protocol;
+
+/// Parts of an address that carry no text a person or a resolver would be shown.
+bool is_plain(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kIp4:
+    case Protocol::kIp6:
+    case Protocol::kTcp:
+    case Protocol::kUdp:
+    case Protocol::kQuic:
+    case Protocol::kQuicV1:
+    case Protocol::kWebtransport:
+    case Protocol::kCerthash:
+    case Protocol::kWebrtcDirect:
+    case Protocol::kWs:
+    case Protocol::kTls:
+    case Protocol::kNoise: return true;
+    default:  // Every other code of the published table, some of them unnamed here.
+      return false;
+  }
+}
+
+bool is_plain(const Multiaddr& address) {
+  return std::ranges::all_of(address.components(), [](const Component& component) {
+    return is_plain(component.protocol);
+  });
+}
+
+/// The address with another IP, if it is of a kind that can be put together anew.
+std::optional<Multiaddr> at_endpoint(const Multiaddr& address, const Endpoint& endpoint) {
+  if (address.is_quic()) return Multiaddr::quic(endpoint);
+  if (address.is_tcp()) return Multiaddr::tcp(endpoint);
+  return std::nullopt;
+}
+
+bool fits(const Endpoint& endpoint, const MdnsInterface& interface) {
+  const IpAddress& ip = endpoint.ip;
+  if (interface.loopback) return !(ip.is_v6() && ip.is_link_local());
+  return !ip.is_loopback() &&
+         std::ranges::find(interface.addresses, ip) != interface.addresses.end();
+}
+
+DnsRecord pointer(const DnsName& from, const DnsName& to, std::chrono::seconds ttl) {
+  return {from, ttl, false, PtrData{to}};  // Shared: no cache-flush bit. RFC 6762 section 10.2.
+}
+
+DnsMessage response() {
+  DnsMessage message;
+  message.response = true;
+  message.authoritative = true;
+  return message;
+}
+
+/// The UDP or TCP port of a text of address_texts(), for the SRV record.
+std::uint16_t port_of(std::string_view text) {
+  const auto address = Multiaddr::parse(text.substr(kAddressKey.size()));
+  const auto endpoint = address ? address->endpoint() : std::nullopt;
+  return endpoint ? endpoint->port : 0;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+}  // namespace
+
+Result<MdnsNames> MdnsNames::make(std::string_view service, std::string_view peer_name) {
+  const bool plain = std::ranges::all_of(
+      peer_name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+  if (peer_name.size() < 32 || peer_name.size() > 63 || !plain) {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the mDNS peer name '{}' is not 32 to 63 letters a-z and digits", peer_name));
+  }
+  MdnsNames names;
+  WARREN_TRY(names.service, DnsName::parse(service));
+  if (names.service.empty()) {
+    return fail(ErrorCode::kInvalidArgument, "the mDNS service name is empty");
+  }
+  WARREN_TRY(names.instance, DnsName::child(peer_name, names.service));
+  WARREN_TRY(const DnsName hosts, DnsName::parse("p2p.local"));
+  WARREN_TRY(names.host, DnsName::child(peer_name, hosts));
+  WARREN_TRY(names.services, DnsName::parse("_services._dns-sd._udp.local"));
+  return names;
+}
+
+Bytes encode_query(const MdnsNames& names, std::uint16_t id) {
+  DnsMessage message;
+  message.id = id;
+  message.questions.push_back({names.service, DnsType::kPtr, false});
+  auto packet = encode_dns(message);
+  WARREN_CHECK(packet.has_value());  // One question with a checked name.
+  return std::move(*packet);
+}
+
+Bytes encode_services(const MdnsNames& names, std::chrono::seconds ttl) {
+  DnsMessage message = response();
+  message.answers.push_back(pointer(names.services, names.service, ttl));
+  auto packet = encode_dns(message);
+  WARREN_CHECK(packet.has_value());
+  return std::move(*packet);
+}
+
+std::vector<std::string> address_texts(std::span<const Multiaddr> own, const PeerId& self,
+                                       const MdnsInterface& interface, std::size_t count_max) {
+  std::vector<Multiaddr> fitting;
+  const auto add = [&](const Multiaddr& address) {
+    const auto endpoint = address.endpoint();
+    if (endpoint && fits(*endpoint, interface)) fitting.push_back(address);
+  };
+  for (const Multiaddr& with_peer : own) {
+    Multiaddr address = with_peer.without_peer();
+    const auto endpoint = address.endpoint();
+    if (!endpoint || endpoint->port == 0) continue;
+    if (endpoint->scope_id != 0 && endpoint->scope_id != interface.index) continue;
+    // Zones have a meaning on this computer alone.
+    if (address.has(Protocol::kIp6Zone)) {
+      const auto bare = at_endpoint(address, {endpoint->ip, endpoint->port, 0});
+      if (!bare) continue;
+      address = *bare;
+    }
+    if (!is_plain(address)) continue;
+    if (!endpoint->ip.is_unspecified()) {
+      add(address);
+      continue;
+    }
+    for (const IpAddress& ip : interface.addresses) {
+      if (ip.is_v6() != endpoint->ip.is_v6()) continue;
+      const auto here = at_endpoint(address, {ip, endpoint->port, 0});
+      if (here) add(*here);
+    }
+  }
+  // Loopback first where it is of use; otherwise the order of the binary form.
+  std::ranges::sort(fitting, {}, [](const Multiaddr& address) {
+    return std::pair(!address.endpoint()->ip.is_loopback(), address);
+  });
+  const auto twice = std::ranges::unique(fitting);
+  fitting.erase(twice.begin(), twice.end());
+
+  std::vector<std::string> texts;
+  for (const Multiaddr& address : fitting) {
+    if (texts.size() == count_max) break;
+    std::string text = fmt::format("{}{}", kAddressKey, address.with_peer(self).to_string());
+    if (text.size() <= kTxtStringBytesMax) texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+std::vector<Bytes> encode_announcement(const MdnsNames& names, std::span<const std::string> texts,
+                                       const MdnsInterface& interface, std::chrono::seconds ttl) {
+  DnsMessage base = response();
+  base.answers.push_back(pointer(names.service, names.instance, ttl));
+  if (texts.empty() && ttl.count() != 0) return {};
+  if (texts.empty()) {
+    auto packet = encode_dns(base);
+    WARREN_CHECK(packet.has_value());
+    return {std::move(*packet)};
+  }
+  // go-libp2p reads a single TXT record and wants SRV and A or AAAA beside it.
+  DnsMessage details = base;
+  details.additionals.push_back(
+      {names.instance, ttl, true, SrvData{0, 0, port_of(texts[0]), names.host}});
+  std::size_t hosts = 0;
+  for (const IpAddress& ip : interface.addresses) {
+    if (hosts++ == kHostAddressesMax) break;
+    details.additionals.push_back({names.host, ttl, true, AddressData{ip}});
+  }
+  std::vector<Bytes> packets;
+  while (!texts.empty()) {
+    // The TXT record comes first: it is what the packet is for.
+    DnsMessage message = details;
+    message.additionals.insert(message.additionals.begin(), {names.instance, ttl, true, TxtData{}});
+    auto& strings = std::get<TxtData>(message.additionals[0].data).strings;
+    Bytes best;
+    while (strings.size() < texts.size()) {
+      strings.push_back(texts[strings.size()]);
+      auto packet = encode_dns(message, kMdnsPacketBytesMax);
+      if (!packet) break;
+      best = std::move(*packet);
+    }
+    WARREN_CHECK(!best.empty());  // One string of 255 bytes fits beside all the rest.
+    const bool all = encode_dns(message, kMdnsPacketBytesMax).has_value();
+    texts = texts.subspan(all ? strings.size() : strings.size() - 1);
+    packets.push_back(std::move(best));
+  }
+  return packets;
+}
+
+std::optional<Multiaddr> dialable_address(const Multiaddr& address,
+                                          const MdnsInterface& interface) {
+  const auto endpoint = address.endpoint();
+  if (!endpoint || endpoint->port == 0 || !is_plain(address)) return std::nullopt;
+  const IpAddress& ip = endpoint->ip;
+  if (ip.is_unspecified() || ip.is_multicast()) return std::nullopt;
+  if (!ip.is_v6() && ip.bytes()[0] >= 240) return std::nullopt;  // Reserved, and broadcast.
+  if (ip.is_loopback() && !interface.loopback) return std::nullopt;
+  if (ip.is_v6() && ip.is_link_local()) {
+    return at_endpoint(address, {ip, endpoint->port, interface.index});
+  }
+  return address;
+}
+
+namespace {
+
+void read_strings(const TxtData& txt, const PeerId& self, const MdnsInterface& interface,
+                  std::size_t& looked_at, Announcement& out) {
+  for (const std::string& text : txt.strings) {
+    if (!text.starts_with(kAddressKey)) continue;
+    if (looked_at++ == kAddressesPerPacketMax) return;
+    const auto address = Multiaddr::parse(std::string_view(text).substr(kAddressKey.size()));
+    if (!address) continue;
+    const auto peer = address->peer_id();
+    if (!peer || *peer == self) continue;
+    // An instance is one peer: the first address says which.
+    if (out.peer.empty()) out.peer = *peer;
+    if (out.peer != *peer) continue;
+    const auto dialable = dialable_address(address->without_peer(), interface);
+    if (dialable && std::ranges::find(out.addresses, *dialable) == out.addresses.end()) {
+      out.addresses.push_back(*dialable);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Announcement> read_announcements(const DnsMessage& message, const MdnsNames& names,
+                                             const PeerId& self, const MdnsInterface& interface) {
+  std::vector<Announcement> found;
+  const std::array sections{&message.answers, &message.authorities, &message.additionals};
+  std::size_t pointers = 0;
+  for (const DnsRecord& record : message.answers) {
+    const auto* ptr = std::get_if<PtrData>(&record.data);
+    if (ptr == nullptr || !same_name(record.name, names.service)) continue;
+    if (!is_child_of(ptr->target, names.service)) continue;
+    if (same_name(ptr->target, names.instance)) continue;
+    if (pointers++ == kAnnouncementsPerPacketMax) break;
+
+    Announcement announcement;
+    announcement.name = lower_case(ptr->target.first_label());
+    announcement.ttl = record.ttl;
+    if (record.ttl.count() != 0) {
+      std::size_t looked_at = 0;
+      for (const auto* section : sections) {
+        for (const DnsRecord& other : *section) {
+          const auto* txt = std::get_if<TxtData>(&other.data);
+          if (txt == nullptr || other.ttl.count() == 0) continue;
+          if (!same_name(other.name, ptr->target)) continue;
+          announcement.flush = announcement.flush || other.flush;
+          announcement.ttl = std::min(announcement.ttl, other.ttl);
+          read_strings(*txt, self, interface, looked_at, announcement);
+        }
+      }
+      if (announcement.peer.empty()) continue;
+    }
+    found.push_back(std::move(announcement));
+  }
+  return found;
+}
+
+}  // namespace warren::discovery
