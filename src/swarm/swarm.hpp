@@ -43,7 +43,7 @@ struct ConnectionEvent {
 };
 
 struct SwarmConfig {
-  limits::Connections limits;
+  limits::Connections limits{};
   /// Addresses of one peer that are tried at the same time; the next one waits for a failure.
   std::size_t dials_per_peer_max = 8;
   /// Head start of a better address over the next. Source: go-libp2p's dial ranker.
