@@ -1,0 +1,37 @@
+#pragma once
+// The place where the memory transports of one process meet. An object, not a global: a test makes
+// one, and as many nodes on it as it likes. Single-threaded.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "transport/memory/link.hpp"
+
+namespace warren::transport::memory {
+
+struct ListenerState;
+
+/// Shared by the hub, its transports and all that is under way.
+struct HubState {
+  std::shared_ptr<Link> link;
+  std::map<std::uint64_t, std::weak_ptr<ListenerState>> listeners;  ///< By /memory/<id>.
+  std::uint64_t next_id = std::uint64_t{1} << 32;  ///< For /memory/0 and for diallers.
+
+  std::shared_ptr<ListenerState> find(std::uint64_t id) const;
+  std::uint64_t new_id();
+};
+
+class Hub {
+ public:
+  /// Messages arrive by way of `executor`, at once.
+  explicit Hub(boost::asio::any_io_executor executor);
+  explicit Hub(std::shared_ptr<Link> link);
+  const std::shared_ptr<HubState>& state() const { return state_; }
+
+ private:
+  std::shared_ptr<HubState> state_;
+};
+
+}  // namespace warren::transport::memory
