@@ -43,6 +43,11 @@ struct PeerIdentity {
   bool speaks(std::string_view protocol) const;
 };
 
+/// Whether an address of scope `ours` means anything to a peer at `remote`: everything on this
+/// machine, all but loopback in a LAN, public addresses alone outside.
+/// Source: go-libp2p's identify filters in the same way.
+bool worth_telling(const Multiaddr& ours, const Multiaddr& remote);
+
 /// Runs identify on every new connection, answers it, and pushes when our protocols or addresses
 /// change. Keeps what connected peers said. The swarm must outlive it and be closed before it is.
 class IdentifyService {
@@ -70,14 +75,14 @@ class IdentifyService {
   void on_local_change();
   void learn(const PeerId& peer, IdentifyMessage message);
   Bytes describe_self(const transport::Connection& connection);
+  void start_push(const PeerId& peer);
   awaitable<void> ask(std::shared_ptr<swarm::Connection> connection);
-  awaitable<void> push(std::shared_ptr<swarm::Connection> connection);
+  awaitable<void> push(PeerId peer);
   awaitable<void> answer(swarm::ProtocolStream stream);
   awaitable<void> accept_push(swarm::ProtocolStream stream);
   awaitable<Result<>> exchange(std::shared_ptr<swarm::Connection> connection);
   awaitable<Result<>> send_push(std::shared_ptr<swarm::Connection> connection);
-  awaitable<Result<IdentifyMessage>> receive(transport::Stream& stream, PeerId peer,
-                                             TimePoint deadline);
+  awaitable<Result<IdentifyMessage>> receive(transport::Stream& stream, PeerId peer);
 
   swarm::Swarm& swarm_;
   crypto::PrivateKey key_;
@@ -86,7 +91,8 @@ class IdentifyService {
   std::vector<Listener> listeners_;
   std::uint64_t sequence_ = 0;
   std::uint64_t failures_ = 0;
-  bool push_pending_ = false;
+  // Peers that are being told of a change, and whether there has been another one since.
+  std::map<PeerId, bool> pushing_;
   runtime::TaskGroup tasks_;
 };
 

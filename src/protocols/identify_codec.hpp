@@ -33,8 +33,8 @@ Bytes encode_identify(const IdentifyMessage& message);
 
 /// Merges one serialized Identify into `into`: single fields are replaced, lists grow up to their
 /// limits, beyond which (and for an address or protocol id that nobody could use) an item is left
-/// out. Duplicates are kept once. Errors: kMalformed when it is no protobuf; `into` is then
-/// unchanged. The caller has bounded the size of `bytes` and the number of parts.
+/// out. Duplicates are kept once. Errors: kMalformed when it is no protobuf, kTooLarge beyond
+/// identify_bytes_max; `into` is then unchanged. The caller bounds the number of parts.
 Result<> merge_identify(BytesView bytes, const limits::Messages& limits, IdentifyMessage& into);
 
 }  // namespace warren::protocols

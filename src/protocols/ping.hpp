@@ -22,6 +22,10 @@ class PingSession {
   /// Errors: as Swarm::open_stream.
   static awaitable<Result<std::unique_ptr<PingSession>>> open(swarm::Swarm& swarm, PeerId peer,
                                                               TimePoint deadline);
+  ~PingSession();  ///< Ends the stream.
+  PingSession(const PingSession&) = delete;
+  PingSession& operator=(const PingSession&) = delete;
+
   /// Sends 32 random bytes and waits for their echo: the round trip time, of the stream and not of
   /// the path alone. One call at a time. Errors: kUnsupported, kIntegrity (the echo differs),
   /// kTimedOut, kReset, kClosed. Cancel or error: the session is of no further use.
