@@ -226,7 +226,8 @@ void read_strings(const TxtData& txt, const PeerId& self, const MdnsInterface& i
                   std::size_t& looked_at, Announcement& out) {
   for (const std::string& text : txt.strings) {
     if (!text.starts_with(kAddressKey)) continue;
-    if (looked_at++ == kAddressesPerPacketMax) return;
+    if (looked_at == kAddressesPerPacketMax) return;
+    ++looked_at;
     const auto address = Multiaddr::parse(std::string_view(text).substr(kAddressKey.size()));
     if (!address) continue;
     const auto peer = address->peer_id();

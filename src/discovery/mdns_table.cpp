@@ -197,7 +197,8 @@ std::vector<KnownPeer> MdnsTable::take_found(TimePoint now) {
 }
 
 TimePoint MdnsTable::next_due(TimePoint now) const {
-  TimePoint due = lost_.empty() ? next_expiry_ : now;
+  TimePoint due = peers_.empty() ? kNever : next_expiry_;
+  if (!lost_.empty()) due = now;
   if (!queue_.empty()) due = std::min(due, may_tell(now) ? now : told_at_.front() + 1s);
   return due;
 }
