@@ -10,8 +10,8 @@ namespace {
 TEST(Uvarint, WritesWhatTheSpecificationShows) {
   // multiformats/unsigned-varint, README: examples.
   const std::vector<std::pair<std::uint64_t, Bytes>> cases = {
-      {1, {0x01}}, {127, {0x7f}}, {128, {0x80, 0x01}}, {255, {0xff, 0x01}},
-      {300, {0xac, 0x02}}, {16384, {0x80, 0x80, 0x01}}};
+      {1, {0x01}},         {127, {0x7f}},       {128, {0x80, 0x01}},
+      {255, {0xff, 0x01}}, {300, {0xac, 0x02}}, {16384, {0x80, 0x80, 0x01}}};
   for (const auto& [value, bytes] : cases) {
     Bytes out;
     append_uvarint(out, value);

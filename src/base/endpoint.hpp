@@ -62,7 +62,7 @@ struct std::hash<warren::Endpoint> {
   std::size_t operator()(const warren::Endpoint& endpoint) const noexcept {
     const auto bytes = endpoint.ip.bytes();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return std::hash<std::string_view>{}(text) ^ (std::size_t{endpoint.port} * 0x9e3779b97f4a7c15u) ^
-           endpoint.scope_id;
+    return std::hash<std::string_view>{}(text) ^
+           (std::size_t{endpoint.port} * 0x9e3779b97f4a7c15u) ^ endpoint.scope_id;
   }
 };

@@ -23,14 +23,14 @@ inline std::unexpected<Error> fail(ErrorCode code, std::string message, std::str
 #define WARREN_CAT2(a, b) a##b
 #define WARREN_CAT(a, b) WARREN_CAT2(a, b)
 
-#define WARREN_TRY_IMPL(leave, tmp, declaration, expression)    \
-  auto tmp = (expression);                                      \
-  if (!tmp) leave std::unexpected(std::move(tmp).error());      \
+#define WARREN_TRY_IMPL(leave, tmp, declaration, expression) \
+  auto tmp = (expression);                                   \
+  if (!tmp) leave std::unexpected(std::move(tmp).error());   \
   declaration = std::move(*tmp)
-#define WARREN_TRY_VOID_IMPL(leave, tmp, expression)            \
-  do {                                                          \
-    auto tmp = (expression);                                    \
-    if (!tmp) leave std::unexpected(std::move(tmp).error());    \
+#define WARREN_TRY_VOID_IMPL(leave, tmp, expression)         \
+  do {                                                       \
+    auto tmp = (expression);                                 \
+    if (!tmp) leave std::unexpected(std::move(tmp).error()); \
   } while (false)
 
 /// Binds the value of `expression`, or returns its error.

@@ -69,8 +69,8 @@ class RealDatagramSocket final : public DatagramSocket {
       : descriptor_(std::move(executor), fd),
         local_(local),
         gso_(gso),
-        buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveBuffers *
-                                                               kReceiveBufferBytes)) {
+        buffer_(
+            std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveBuffers * kReceiveBufferBytes)) {
     for (std::size_t i = 0; i < kReceiveBuffers; ++i) {
       vectors_[i] = {buffer_.get() + i * kReceiveBufferBytes, kReceiveBufferBytes};
     }
@@ -101,8 +101,7 @@ class RealDatagramSocket final : public DatagramSocket {
   Result<bool> try_send(const SendBatch& batch) override {
     if (!descriptor_.is_open()) return fail(ErrorCode::kClosed, "the socket is closed");
     WARREN_CHECK(batch.bytes.size() <= kBatchBytesMax);
-    const std::size_t segment =
-        batch.segment_bytes == 0 ? batch.bytes.size() : batch.segment_bytes;
+    const std::size_t segment = batch.segment_bytes == 0 ? batch.bytes.size() : batch.segment_bytes;
     if (segment >= batch.bytes.size()) return send_one(batch, batch.bytes, 0);
     if (gso_) {
       Result<bool> sent = send_one(batch, batch.bytes, static_cast<std::uint16_t>(segment));
@@ -152,8 +151,8 @@ class RealDatagramSocket final : public DatagramSocket {
     // ECONNREFUSED and its like are answers to something sent earlier: they cost one try each.
     int got = -1;
     for (int tries = 0; got < 0 && tries < 8; ++tries) {
-      got = ::recvmmsg(descriptor_.native_handle(), messages_.data(), kReceiveBuffers,
-                       MSG_DONTWAIT, nullptr);
+      got = ::recvmmsg(descriptor_.native_handle(), messages_.data(), kReceiveBuffers, MSG_DONTWAIT,
+                       nullptr);
       if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     }
     std::size_t count = 0;
@@ -180,7 +179,8 @@ class RealDatagramSocket final : public DatagramSocket {
         if (size > 0) out.segment_bytes = static_cast<std::size_t>(size);
       } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         const auto info = control_value<in_pktinfo>(*c);
-        out.to.ip = *IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(&info.ipi_addr), 4});
+        out.to.ip =
+            *IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(&info.ipi_addr), 4});
         out.interface_index = static_cast<std::uint32_t>(info.ipi_ifindex);
       } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         const auto info = control_value<in6_pktinfo>(*c);
@@ -270,10 +270,10 @@ class RealDatagramSocket final : public DatagramSocket {
         (join && errno == EADDRINUSE)) {
       return {};
     }
-    return fail(system_error(fmt::format("{} multicast group {} on interface {}",
-                                         join ? "join" : "leave", group.to_string(),
-                                         interface_index),
-                             errno));
+    return fail(
+        system_error(fmt::format("{} multicast group {} on interface {}", join ? "join" : "leave",
+                                 group.to_string(), interface_index),
+                     errno));
   }
 
   asio::posix::stream_descriptor descriptor_;

@@ -28,29 +28,29 @@ using asio::awaitable;
 /// A batch of one has `segment_bytes == bytes.size()`.
 struct ReceivedBatch {
   Endpoint from;
-  Endpoint to;                     ///< Where it was sent to; port and IP of this socket.
+  Endpoint to;  ///< Where it was sent to; port and IP of this socket.
   std::uint32_t interface_index = 0;
-  std::span<std::uint8_t> bytes;   ///< Valid until the next receive(); may be decrypted in place.
+  std::span<std::uint8_t> bytes;  ///< Valid until the next receive(); may be decrypted in place.
   std::size_t segment_bytes = 0;
-  std::uint8_t ecn = 0;            ///< The two ECN bits.
+  std::uint8_t ecn = 0;  ///< The two ECN bits.
 };
 
 struct SendBatch {
   Endpoint to;
   BytesView bytes;
-  std::size_t segment_bytes = 0;   ///< Size of each datagram; 0: one datagram of all bytes.
-  IpAddress from;                  ///< Source address; unspecified: the kernel chooses.
+  std::size_t segment_bytes = 0;      ///< Size of each datagram; 0: one datagram of all bytes.
+  IpAddress from{};                   ///< Source address; unspecified: the kernel chooses.
   std::uint32_t interface_index = 0;  ///< 0: by the routing table. Needed for multicast.
   std::uint8_t ecn = 0;
 };
 
 struct DatagramOptions {
-  bool reuse_port = false;         ///< SO_REUSEADDR and SO_REUSEPORT, as mDNS shares its port.
-  bool v6_only = true;             ///< Only for IPv6 sockets.
+  bool reuse_port = false;  ///< SO_REUSEADDR and SO_REUSEPORT, as mDNS shares its port.
+  bool v6_only = true;      ///< Only for IPv6 sockets.
   bool multicast_loop = true;
   std::uint8_t multicast_ttl = 255;
-  std::size_t buffer_bytes = 0;    ///< SO_RCVBUF and SO_SNDBUF wished for; 0: the system's.
-  bool do_not_fragment = false;    ///< IP_MTU_DISCOVER, as QUIC wants.
+  std::size_t buffer_bytes = 0;  ///< SO_RCVBUF and SO_SNDBUF wished for; 0: the system's.
+  bool do_not_fragment = false;  ///< IP_MTU_DISCOVER, as QUIC wants.
 };
 
 /// Largest number of bytes in one SendBatch and in one ReceivedBatch.

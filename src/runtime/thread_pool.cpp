@@ -29,8 +29,7 @@ class ThreadPool final : public WorkerPool {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  void submit(std::move_only_function<void()> work,
-              std::move_only_function<void()> done) override {
+  void submit(std::move_only_function<void()> work, std::move_only_function<void()> done) override {
     {
       const std::lock_guard lock(mutex_);
       jobs_.push_back({std::move(work), std::move(done)});

@@ -18,7 +18,8 @@ class WorkerPool {
   virtual ~WorkerPool() = default;
   /// Runs `work` on a pool thread, in order of submission as threads come free, then posts `done`
   /// to the core executor. Neither may throw. `work` must touch nothing that the core thread does.
-  virtual void submit(std::move_only_function<void()> work, std::move_only_function<void()> done) = 0;
+  virtual void submit(std::move_only_function<void()> work,
+                      std::move_only_function<void()> done) = 0;
   virtual std::size_t threads() const = 0;
 };
 

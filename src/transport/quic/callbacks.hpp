@@ -1,0 +1,22 @@
+#pragma once
+#include "transport/quic/connection.hpp"
+
+namespace warren::transport::quic {
+
+/// The library's callbacks, each a few lines that hand on to the connection.
+ngtcp2_callbacks make_callbacks(bool server);
+/// GnuTLS's certificate check, inside the handshake.
+int verify_certificate_callback(gnutls_session_t session);
+
+inline std::uint64_t to_timestamp(TimePoint now) {
+  // A virtual clock starts at 0, which the library would take for "not set" here and there.
+  constexpr std::uint64_t kBase = 1'000'000'000;
+  return kBase + static_cast<std::uint64_t>(now.time_since_epoch().count());
+}
+inline TimePoint from_timestamp(std::uint64_t timestamp) {
+  if (timestamp == UINT64_MAX) return kNever;
+  constexpr std::uint64_t kBase = 1'000'000'000;
+  return TimePoint(Duration(static_cast<std::int64_t>(timestamp - std::min(timestamp, kBase))));
+}
+
+}  // namespace warren::transport::quic

@@ -1,0 +1,38 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.hpp"
+#include "base/time.hpp"
+
+namespace warren::transport::quic {
+
+/// Tuning of the QUIC transport. The initialisers are the defaults.
+struct QuicConfig {
+  limits::Connections limits;
+  /// Bytes a peer may have in flight to us on one stream and on one connection before we consume
+  /// them. Source: docs/decisions/0004; 16 MiB carries 10 Gbit/s over 13 ms.
+  std::uint64_t stream_window_bytes = 16u << 20;
+  std::uint64_t connection_window_bytes = 32u << 20;
+  /// The windows of a connection that no longer fits into the budget below.
+  std::uint64_t small_window_bytes = 1u << 20;
+  /// Sum of the connection windows promised at once; later connections get the small window.
+  std::uint64_t window_budget_bytes = 256u << 20;
+  /// Bytes one stream takes from its writer beyond what is in flight; then the writer waits.
+  std::size_t unsent_bytes_max = 1u << 20;
+  /// UDP payload sent after the handshake on paths other than loopback, without path MTU probing
+  /// above it. 1,452 fits an Ethernet frame under IPv4 and IPv6.
+  std::size_t udp_payload_bytes = 1'452;
+  /// The same between two sockets of one machine, where the path is known to carry it.
+  /// Source: measured, docs/decisions/0004. 0: as elsewhere.
+  std::size_t loopback_payload_bytes = 0;
+  std::size_t socket_buffer_bytes = 4u << 20;
+  /// Silence after which a connection counts as dead; each side's smaller value holds.
+  Duration idle_timeout = 30s;
+  /// Sent into the silence, so that middleboxes and the other side's timer stay content.
+  Duration keep_alive = 12s;
+  /// Handshakes in progress from which on a new one has to show its address (Retry).
+  std::size_t retry_above = 16;
+};
+
+}  // namespace warren::transport::quic
