@@ -20,13 +20,9 @@ std::string under(const Environment& environment, std::string_view variable, std
   return fmt::format("{}/{}/warren", home, fallback);
 }
 
-Result<> make_directory(const std::string& path, bool only_for_owner) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) {
-    return fail(system_error("cannot make the directory " + path, error.value()));
-  }
-  if (only_for_owner && ::chmod(path.c_str(), 0700) != 0) {
+Result<> make_private(const std::string& path) {
+  WARREN_TRY_VOID(ensure_directory(path));
+  if (::chmod(path.c_str(), 0700) != 0) {
     return fail(system_error("cannot make the directory " + path + " private (0700)", errno));
   }
   return {};
@@ -75,9 +71,18 @@ Result<Paths> xdg_paths(const Environment& environment) {
 }
 
 Result<> make_directories(const Paths& paths) {
-  WARREN_TRY_VOID(make_directory(paths.state_dir, true));
-  WARREN_TRY_VOID(make_directory(paths.data_dir, false));
-  WARREN_TRY_VOID(make_directory(paths.socket_dir, true));
+  WARREN_TRY_VOID(make_private(paths.state_dir));
+  WARREN_TRY_VOID(ensure_directory(paths.data_dir));
+  return make_private(paths.socket_dir);
+}
+
+Result<> ensure_directory(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error && !fs::is_directory(path, error) && !error) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (error) return fail(system_error("cannot make the directory " + path, error.value()));
   return {};
 }
 

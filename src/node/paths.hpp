@@ -39,4 +39,8 @@ Result<Paths> xdg_paths(const Environment& environment);
 /// become 0700. Errors: of the system, naming the directory.
 Result<> make_directories(const Paths& paths);
 
+/// Makes `path` and the folders above it where they are missing. Blocks; any thread.
+/// Errors: of the system, naming the directory.
+Result<> ensure_directory(const std::string& path);
+
 }  // namespace warren::node

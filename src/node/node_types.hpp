@@ -1,0 +1,58 @@
+#pragma once
+// What a person or a program sees of a node, by value. Texts that come from peers (agent, names)
+// are as the peer said them: who shows them escapes them (escape.hpp).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "discovery/peer_source.hpp"
+#include "multiformats/multiaddr.hpp"
+#include "multiformats/peer_id.hpp"
+
+namespace warren::node {
+
+/// One peer: connected, or heard of.
+struct PeerView {
+  PeerId peer;
+  bool connected = false;
+  std::vector<Multiaddr> addresses;  ///< With /p2p: in use first, then what is known besides.
+  std::string agent;                 ///< What it says it runs; empty before identify.
+  std::vector<std::string> protocols;
+  std::string path;  ///< "lan/quic", "wan/quic", "lan/memory"; empty when not connected.
+  std::string via;   ///< "mdns", "manual", "inbound": how it came to be known.
+  std::optional<Duration> rtt;
+  std::uint64_t bytes_received = 0;  ///< Over its connections of now.
+  std::uint64_t bytes_sent = 0;
+  std::optional<Duration> connected_for;
+  std::size_t streams_open = 0;
+  std::size_t connections = 0;
+};
+
+/// One way of finding peers, and what it saw.
+struct DiscoveryView {
+  std::string name;     ///< "mdns".
+  std::string problem;  ///< Why it does not run; empty when it does.
+  std::vector<discovery::SourceCounters> counters;
+};
+
+struct NodeStatus {
+  PeerId peer;
+  std::string version;
+  std::vector<Multiaddr> listen;  ///< With /p2p; unspecified addresses replaced by real ones.
+  std::vector<DiscoveryView> discovery;
+  Duration uptime{};
+  std::size_t peers_connected = 0;
+  std::size_t peers_known = 0;
+  std::uint64_t dials_failed = 0;  ///< Of discovery's hints, to peers that are still remembered.
+  std::size_t shares = 0;
+  std::size_t transfers_active = 0;
+  std::size_t transfers_paused = 0;
+  std::uint64_t bytes_received = 0;  ///< Over the connections of now.
+  std::uint64_t bytes_sent = 0;
+  std::vector<std::string> warnings;
+};
+
+}  // namespace warren::node
