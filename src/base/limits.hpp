@@ -86,6 +86,7 @@ struct Transfer {
   std::size_t refusal_text_bytes_max = 512;
   std::chrono::seconds stall_time_max{10};  ///< Without a byte; then a request goes elsewhere.
   std::chrono::seconds idle_time_max{60};   ///< A served stream without a request is closed.
+  std::chrono::seconds serve_time_max{120};   ///< The peer takes nothing; then the stream is reset.
 };
 
 }  // namespace warren::limits

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto/data.pb.h"
+#include "wire/message.hpp"
 
 namespace warren::transfer {
 namespace {
@@ -46,15 +47,6 @@ Bytes serialize(const Message& message) {
   Bytes out(message.ByteSizeLong());
   message.SerializeToArray(out.data(), static_cast<int>(out.size()));
   return out;
-}
-
-template <class Message>
-Result<> parse(Message& message, BytesView bytes) {
-  if (bytes.size() <= std::numeric_limits<int>::max() &&
-      message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return {};
-  }
-  return malformed("a message of " + std::to_string(bytes.size()) + " bytes does not parse");
 }
 
 // --------------------------------------------------------------------------------- encoding
@@ -217,7 +209,8 @@ Bytes encode(const Response& response) {
 
 Result<Request> decode_request(BytesView bytes, const limits::Transfer& limits) {
   pb::Request message;
-  WARREN_TRY_VOID(parse(message, bytes));
+  WARREN_TRY_VOID(
+      wire::parse_into(message, bytes, "data request", {limits.request_bytes_max, 16, 8}));
   switch (message.kind_case()) {
     case pb::Request::kFind:
       WARREN_TRY_VOID(check_count("bytes of name", message.find().name().size(), kNameBytesMax));
@@ -236,7 +229,8 @@ Result<Request> decode_request(BytesView bytes, const limits::Transfer& limits) 
 
 Result<Response> decode_response(BytesView bytes, const limits::Transfer& limits) {
   pb::Response message;
-  WARREN_TRY_VOID(parse(message, bytes));
+  WARREN_TRY_VOID(
+      wire::parse_into(message, bytes, "data response", {limits.response_bytes_max, 16, 8}));
   switch (message.kind_case()) {
     case pb::Response::kFound: return read_found(message.found(), limits);
     case pb::Response::kHolding: return read_holding(message.holding());

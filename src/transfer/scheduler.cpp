@@ -134,9 +134,8 @@ void Scheduler::on(const events::Ended& event, TimePoint now, Actions&) {
   const auto found = requests_.find(event.request);
   if (found == requests_.end()) return;
   Source& source = sources_.at(found->second.source);
-  const bool unfinished = found->second.open_count > 0;
-  if (unfinished) ++retries_;
-  if (event.broken || unfinished) penalise(source, now);
+  if (found->second.open_count > 0) ++retries_;
+  if (event.broken) penalise(source, now);
   end_request(event.request);
 }
 

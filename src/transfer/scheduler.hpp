@@ -82,8 +82,8 @@ struct Dropped {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };
-/// Everything that came for the request has been reported; what was not returns to the others, and
-/// the source is left alone for a while. So too when it is `broken`: its stream failed.
+/// Everything that came for the request has been reported; what was not returns to the others.
+/// `broken`: its stream failed or the source refused, which is then left alone for a while.
 struct Ended {
   RequestId request = 0;
   bool broken = false;

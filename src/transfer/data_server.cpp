@@ -1,0 +1,316 @@
+#include "transfer/data_server.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "content/unixfs.hpp"
+#include "runtime/worker_pool.hpp"
+
+namespace warren::transfer {
+namespace {
+
+using content::Dataset;
+using content::NodeBlock;
+using transport::CloseCode;
+using transport::Stream;
+
+constexpr std::size_t kNodesPerMessage = 1024;
+constexpr std::size_t kNodeBytesPerMessage = 256u << 10;
+// Leaves in one segment; the bytes are bounded by the buffer.
+constexpr std::uint64_t kLeavesPerSegment = 4096;
+
+// A part of a batch: leaves that lie in the buffer from `offset` on, or are missing.
+struct Piece {
+  SegmentResponse header;
+  std::size_t offset = 0;
+};
+
+Missing why_missing(const Error& error) {
+  return error.code() == ErrorCode::kNotFound ? Missing::kChanged : Missing::kUnreadable;
+}
+
+void add_piece(std::vector<Piece>& pieces, const Piece& piece) {
+  if (!pieces.empty()) {
+    Piece& last = pieces.back();
+    if (last.header.missing == piece.header.missing) {
+      last.header.leaf_count += piece.header.leaf_count;
+      last.header.bytes += piece.header.bytes;
+      return;
+    }
+  }
+  pieces.push_back(piece);
+}
+
+// Reads the leaves [first, first + count) into `out`, all at once if it goes, else one by one, so
+// that a changed file costs no more than its own leaves. On a pool thread.
+std::vector<Piece> read_pieces(const Dataset& dataset, std::uint64_t first, std::uint64_t count,
+                               MutableBytes out) {
+  const auto whole = dataset.read_leaves(first, count, out);
+  if (whole) return {{{first, count, *whole, Missing::kNo}, 0}};
+  if (count == 1) return {{{first, 1, 0, why_missing(whole.error())}, 0}};
+  std::vector<Piece> pieces;
+  std::size_t offset = 0;
+  for (std::uint64_t leaf = first; leaf < first + count; ++leaf) {
+    const auto read = dataset.read_leaves(leaf, 1, out.subspan(offset));
+    if (read) {
+      add_piece(pieces, {{leaf, 1, *read, Missing::kNo}, offset});
+      offset += *read;
+    } else {
+      add_piece(pieces, {{leaf, 1, 0, why_missing(read.error())}, offset});
+    }
+  }
+  return pieces;
+}
+
+// As many leaves from `first` on as fit into `bytes_max`.
+std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint64_t end,
+                       std::size_t bytes_max) {
+  end = std::min(end, first + kLeavesPerSegment);
+  std::uint64_t bytes = 0;
+  std::uint64_t leaf = first;
+  while (leaf < end && bytes + tree.leaves[leaf].bytes <= bytes_max) {
+    bytes += tree.leaves[leaf++].bytes;
+  }
+  return leaf - first;
+}
+
+std::uint64_t count_files(const content::Tree& tree) {
+  return static_cast<std::uint64_t>(
+      std::ranges::count(tree.entries, content::EntryKind::kFile, &content::Entry::kind));
+}
+
+}  // namespace
+
+struct DataServer::Session {
+  explicit Session(swarm::ProtocolStream opened)
+      : stream(std::move(opened)), reader(*stream.stream) {}
+
+  Stream& out() { return *stream.stream; }
+
+  swarm::ProtocolStream stream;
+  transport::FrameReader reader;
+  std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
+};
+
+DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits)
+    : runtime_(runtime),
+      store_(store),
+      limits_(limits),
+      buffers_(runtime, content::kLeafBytesMax,
+               std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)) {}
+
+awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
+  ++stats_.streams;
+  Session session(std::move(stream));
+  const Result<> served = co_await serve_requests(session);
+  if (served) {
+    session.out().close_write();
+  } else {
+    const ErrorCode code = served.error().code();
+    const bool theirs = code == ErrorCode::kMalformed || code == ErrorCode::kTooLarge;
+    if (theirs) {
+      log::warn("transfer", "peer {} broke the data protocol: {}",
+                session.stream.peer().to_string(), served.error().message());
+    }
+    session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);
+  }
+  session.dataset.reset();
+  if (--stats_.streams == 0) {
+    datasets_.clear();
+    buffers_.trim();
+  }
+}
+
+awaitable<Result<>> DataServer::serve_requests(Session& session) {
+  for (;;) {
+    const TimePoint deadline = runtime_.now() + limits_.idle_time_max;
+    auto frame = co_await session.reader.read_frame_or_end(limits_.request_bytes_max, deadline);
+    if (!frame) co_return fail(std::move(frame).error());
+    if (!*frame) co_return Result<>();
+    WARREN_CO_TRY(const Request request, decode_request(**frame, limits_));
+    Result<> answered;
+    if (const auto* find = std::get_if<FindRequest>(&request)) {
+      answered = co_await answer(session, *find);
+    } else if (const auto* have = std::get_if<HaveRequest>(&request)) {
+      answered = co_await answer(session, *have);
+    } else if (const auto* nodes = std::get_if<NodesRequest>(&request)) {
+      answered = co_await answer(session, *nodes);
+    } else if (const auto* range = std::get_if<RangeRequest>(&request)) {
+      answered = co_await answer(session, *range);
+    }
+    if (!answered) co_return answered;
+  }
+}
+
+// ------------------------------------------------------------------------------------ answers
+
+awaitable<Result<>> DataServer::answer(Session& session, const FindRequest& request) {
+  auto shares = co_await runtime::run(runtime_.pool(), [this] { return store_.shares(); });
+  if (!shares) co_return co_await refuse(session, RefusalReason::kBusy, "the store failed");
+  FoundResponse found;
+  for (const content::ShareInfo& share : *shares) {
+    if (share.name != request.name) continue;
+    if (found.datasets.size() == limits_.datasets_per_response_max) break;
+    found.datasets.push_back({share.root, share.name, share.bytes, share.files});
+  }
+  co_return co_await send(session, std::move(found));
+}
+
+awaitable<Result<>> DataServer::answer(Session& session, const HaveRequest& request) {
+  const Cid root = request.root;
+  HoldingResponse holding;
+  const auto dataset = co_await dataset_of(session, root);
+  if (dataset) {
+    holding.extent = Extent::kComplete;
+    holding.leaf_count = (*dataset)->tree().leaves.size();
+    const auto share = co_await runtime::run(
+        runtime_.pool(), [this, root] { return store_.find_share(root.to_string()); });
+    if (share) holding.name = share->name;
+  }
+  co_return co_await send(session, std::move(holding));
+}
+
+awaitable<Result<>> DataServer::answer(Session& session, const NodesRequest& request) {
+  const Cid root = request.root;
+  if (!request.cids.empty()) {
+    for (const Cid& cid : request.cids) {
+      auto node =
+          co_await runtime::run(runtime_.pool(), [this, cid] { return store_.read_node(cid); });
+      if (!node) {
+        co_return co_await refuse(session, RefusalReason::kNotFound, "no block " + cid.to_string());
+      }
+      std::vector<NodeBlock> one;
+      one.push_back({cid, std::move(*node)});
+      WARREN_CO_TRY_VOID(co_await send_nodes(session, std::move(one)));
+    }
+    co_return co_await send(session, DoneResponse{});
+  }
+  const auto total =
+      co_await runtime::run(runtime_.pool(), [this, root] { return store_.node_count(root); });
+  if (!total) {
+    co_return co_await refuse(session, RefusalReason::kNotFound, "no dataset " + root.to_string());
+  }
+  for (std::uint64_t sent = 0; sent < *total;) {
+    auto nodes = co_await runtime::run(runtime_.pool(), [this, root, sent] {
+      return store_.nodes(root, sent, kNodesPerMessage, kNodeBytesPerMessage);
+    });
+    if (!nodes || nodes->empty()) {
+      co_return co_await refuse(session, RefusalReason::kNotFound,
+                                "no dataset " + root.to_string());
+    }
+    sent += nodes->size();
+    WARREN_CO_TRY_VOID(co_await send_nodes(session, std::move(*nodes)));
+  }
+  co_return co_await send(session, DoneResponse{});
+}
+
+awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& request) {
+  const auto opened = co_await dataset_of(session, request.root);
+  if (!opened) {
+    co_return co_await refuse(session, RefusalReason::kNotFound,
+                              "no dataset " + request.root.to_string());
+  }
+  const std::shared_ptr<const Dataset> dataset = *opened;
+  const content::Tree& tree = dataset->tree();
+  const std::uint64_t leaves = tree.leaves.size();
+  if (request.first_leaf >= leaves || request.leaf_count > leaves - request.first_leaf) {
+    co_return co_await refuse(session, RefusalReason::kBadRequest,
+                              "the dataset has " + std::to_string(leaves) + " leaves");
+  }
+  const std::uint64_t end = request.first_leaf + request.leaf_count;
+  bool any_missing = false;
+  for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
+    const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
+    WARREN_CO_TRY(Buffer acquired, co_await buffers_.acquire(deadline));
+    const auto buffer = std::make_shared<const Buffer>(std::move(acquired));
+    const MutableBytes room = buffer->bytes();
+    const std::uint64_t count = batch_of(tree, leaf, end, room.size());
+    if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
+    const std::vector<Piece> pieces = co_await runtime::run(
+        runtime_.pool(),
+        [&dataset, leaf, count, room] { return read_pieces(*dataset, leaf, count, room); });
+    for (const Piece& piece : pieces) {
+      WARREN_CO_TRY_VOID(co_await send(session, piece.header));
+      if (piece.header.missing != Missing::kNo) {
+        any_missing = true;
+        stats_.leaves_missing += piece.header.leaf_count;
+        continue;
+      }
+      const auto bytes = static_cast<std::size_t>(piece.header.bytes);
+      SharedBytes shared(buffer, room.subspan(piece.offset, bytes));
+      const TimePoint stalled = runtime_.now() + limits_.serve_time_max;
+      WARREN_CO_TRY_VOID(co_await session.out().write(std::move(shared), stalled));
+      stats_.bytes_served += bytes;
+    }
+    leaf += count;
+  }
+  if (any_missing) {
+    session.dataset.reset();
+    co_await forget_changed(dataset);
+  }
+  co_return Result<>();
+}
+
+// -------------------------------------------------------------------------------------- parts
+
+awaitable<Result<>> DataServer::send(Session& session, Response response) {
+  const Bytes message = encode(response);
+  const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
+  co_return co_await transport::write_frame(session.out(), message, deadline);
+}
+
+awaitable<Result<>> DataServer::refuse(Session& session, RefusalReason reason, std::string text) {
+  ++stats_.requests_refused;
+  co_return co_await send(session, RefusalResponse{reason, std::move(text)});
+}
+
+awaitable<Result<>> DataServer::send_nodes(Session& session, std::vector<NodeBlock> nodes) {
+  NodesResponse header;
+  Bytes bytes;
+  for (const NodeBlock& node : nodes) {
+    header.nodes.push_back({node.cid, static_cast<std::uint32_t>(node.bytes.size())});
+    append(bytes, node.bytes);
+  }
+  WARREN_CO_TRY_VOID(co_await send(session, std::move(header)));
+  const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
+  SharedBytes shared(std::move(bytes));
+  co_return co_await session.out().write(std::move(shared), deadline);
+}
+
+awaitable<Result<std::shared_ptr<const Dataset>>> DataServer::dataset_of(Session& session,
+                                                                         Cid root) {
+  if (session.dataset && session.dataset->tree().root == root) co_return session.dataset;
+  const auto known = datasets_.find(root);
+  if (known != datasets_.end()) {
+    if (auto dataset = known->second.lock()) {
+      session.dataset = dataset;
+      co_return dataset;
+    }
+  }
+  auto opened =
+      co_await runtime::run(runtime_.pool(), [this, root] { return store_.open_dataset(root); });
+  if (!opened) co_return opened;
+  std::erase_if(datasets_, [](const auto& entry) { return entry.second.expired(); });
+  datasets_[root] = *opened;
+  session.dataset = *opened;
+  co_return opened;
+}
+
+// The next stream opens it anew: it may have been hashed again meanwhile.
+awaitable<void> DataServer::forget_changed(std::shared_ptr<const Dataset> dataset) {
+  const Cid root = dataset->tree().root;
+  datasets_.erase(root);
+  const Result<> marked = co_await runtime::run(runtime_.pool(), [this, dataset, root] {
+    const std::vector<std::size_t> entries = dataset->changed_entries();
+    if (entries.empty()) return Result<>();
+    const auto share = store_.find_share(root.to_string());
+    if (!share) return Result<>(fail(share.error()));
+    return store_.mark_changed(share->id, entries);
+  });
+  if (!marked) {
+    log::warn("transfer", "changed files of {} could not be noted: {}", root.to_string(),
+              marked.error().message());
+  }
+}
+
+}  // namespace warren::transfer

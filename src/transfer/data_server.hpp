@@ -1,0 +1,62 @@
+#pragma once
+// The serving side of /warren/data/1.0.0: answers from the content store, leaf bytes straight from
+// the shared files.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "content/dataset.hpp"
+#include "content/store.hpp"
+#include "swarm/swarm.hpp"
+#include "transfer/buffer_pool.hpp"
+#include "transfer/data_messages.hpp"
+#include "transport/frame_io.hpp"
+
+namespace warren::transfer {
+
+struct ServerStats {
+  std::uint64_t bytes_served = 0;    ///< Of leaves, handed to streams.
+  std::uint64_t leaves_missing = 0;  ///< Asked for and not given: changed, unreadable.
+  std::uint64_t requests_refused = 0;
+  std::size_t streams = 0;  ///< Being served now.
+};
+
+/// Core thread only. `runtime` and `store` outlive it; it outlives every serve().
+class DataServer {
+ public:
+  DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits);
+
+  /// Serves the requests on one stream to its end, and closes or resets it. The peer's reading is
+  /// the brake: at most limits.serve_bytes_max are read ahead for all peers together.
+  /// Cancel: the stream is reset.
+  awaitable<void> serve(swarm::ProtocolStream stream);
+
+  const ServerStats& stats() const noexcept { return stats_; }
+
+ private:
+  struct Session;
+
+  awaitable<Result<>> serve_requests(Session& session);
+  awaitable<Result<>> answer(Session& session, const FindRequest& request);
+  awaitable<Result<>> answer(Session& session, const HaveRequest& request);
+  awaitable<Result<>> answer(Session& session, const NodesRequest& request);
+  awaitable<Result<>> answer(Session& session, const RangeRequest& request);
+  awaitable<Result<>> send(Session& session, Response response);
+  awaitable<Result<>> refuse(Session& session, RefusalReason reason, std::string text);
+  awaitable<Result<>> send_nodes(Session& session, std::vector<content::NodeBlock> nodes);
+  awaitable<Result<std::shared_ptr<const content::Dataset>>> dataset_of(Session& session, Cid root);
+  awaitable<void> forget_changed(std::shared_ptr<const content::Dataset> dataset);
+
+  runtime::Runtime& runtime_;
+  content::Store& store_;
+  limits::Transfer limits_;
+  BufferPool buffers_;
+  /// Open ones, shared by the streams that read the same; they own them.
+  std::map<Cid, std::weak_ptr<const content::Dataset>> datasets_;
+  ServerStats stats_;
+};
+
+}  // namespace warren::transfer
