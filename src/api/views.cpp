@@ -1,0 +1,147 @@
+#include "api/views.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace warren::api {
+namespace {
+
+Json address_list(const std::vector<Multiaddr>& addresses) {
+  Json list = Json::array();
+  for (const Multiaddr& address : addresses) list.push_back(address.to_string());
+  return list;
+}
+
+Json optional_seconds(const std::optional<Duration>& duration) {
+  return duration ? Json(seconds_of(*duration)) : Json(nullptr);
+}
+
+Json counters_view(const discovery::SourceCounters& counters) {
+  return Json{{"interface", counters.interface}, {"usable", counters.usable},
+              {"sent", counters.sent},           {"send_failed", counters.send_failed},
+              {"heard", counters.heard},         {"heard_peers", counters.heard_peers},
+              {"malformed", counters.malformed}};
+}
+
+}  // namespace
+
+double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::string time_text(WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch();
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds.count()));
+}
+
+Json status_view(const node::NodeStatus& status) {
+  Json discovery = Json::array();
+  for (const node::DiscoveryView& source : status.discovery) {
+    Json interfaces = Json::array();
+    for (const auto& counters : source.counters) interfaces.push_back(counters_view(counters));
+    discovery.push_back(Json{{"name", source.name},
+                             {"running", source.problem.empty()},
+                             {"problem", source.problem},
+                             {"interfaces", std::move(interfaces)}});
+  }
+  return Json{{"peer_id", status.peer.to_string()},
+              {"version", status.version},
+              {"listen", address_list(status.listen)},
+              {"discovery", std::move(discovery)},
+              {"uptime", seconds_of(status.uptime)},
+              {"peers_connected", status.peers_connected},
+              {"peers_known", status.peers_known},
+              {"shares", status.shares},
+              {"transfers_active", status.transfers_active},
+              {"transfers_paused", status.transfers_paused},
+              {"bytes_received", status.bytes_received},
+              {"bytes_sent", status.bytes_sent},
+              {"warnings", status.warnings}};
+}
+
+Json peer_view(const node::PeerView& peer) {
+  const auto rtt_ms = peer.rtt ? Json(seconds_of(*peer.rtt) * 1000) : Json(nullptr);
+  return Json{{"peer_id", peer.peer.to_string()},
+              {"connected", peer.connected},
+              {"addresses", address_list(peer.addresses)},
+              {"path", peer.path.empty() ? Json(nullptr) : Json(peer.path)},
+              {"rtt_ms", rtt_ms},
+              {"via", peer.via},
+              {"agent", peer.agent},
+              {"protocols", peer.protocols},
+              {"bytes_received", peer.bytes_received},
+              {"bytes_sent", peer.bytes_sent},
+              {"connected_for", optional_seconds(peer.connected_for)},
+              {"connections", peer.connections},
+              {"streams", peer.streams_open}};
+}
+
+Json share_view(const content::ShareInfo& share) {
+  return Json{{"name", share.name},
+              {"cid", share.root.to_string()},
+              {"path", share.path},
+              {"state", std::string(content::share_state_name(share.state))},
+              {"files", share.files},
+              {"bytes", share.bytes},
+              {"files_changed", share.files_changed},
+              {"added", time_text(share.added_at)}};
+}
+
+Json skipped_view(const std::vector<content::Skipped>& skipped) {
+  Json list = Json::array();
+  for (const content::Skipped& item : skipped) {
+    Json entry = error_view(item.error);
+    entry["item"] = item.path;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json job_line(const content::Progress& progress, std::string_view phase) {
+  return Json{{"type", "progress"},
+              {"phase", progress.walking ? "walking" : std::string(phase)},
+              {"bytes_done", progress.bytes_done.load()},
+              {"bytes_total", progress.bytes_found.load()},
+              {"files_done", progress.files_done.load()},
+              {"files_total", progress.files_found.load()}};
+}
+
+Json transfer_view(const transfer::Progress& progress) {
+  Json peers = Json::array();
+  for (const transfer::PeerProgress& peer : progress.peers) {
+    peers.push_back(Json{{"id", peer.peer.to_string()},
+                         {"bytes", peer.bytes},
+                         {"rate", peer.rate},
+                         {"errors", peer.errors},
+                         {"bad_chunks", peer.bad_chunks},
+                         {"connected", peer.connected},
+                         {"demoted", peer.demoted}});
+  }
+  return Json{{"id", fmt::format("{}", progress.id)},
+              {"state", std::string(transfer::state_name(progress.state))},
+              {"phase", std::string(transfer::phase_name(progress.phase))},
+              {"waiting_for", progress.waiting_for},
+              {"cid", progress.root ? Json(progress.root->to_string()) : Json(nullptr)},
+              {"name", progress.name},
+              {"path", progress.path},
+              {"bytes_total", progress.bytes_total},
+              {"bytes_done", progress.bytes_done},
+              {"bytes_verified", progress.bytes_verified},
+              {"bytes_reused", progress.bytes_reused},
+              {"files_total", progress.files_total},
+              {"files_done", progress.files_done},
+              {"rate", progress.rate},
+              {"eta", optional_seconds(progress.eta)},
+              {"elapsed", seconds_of(progress.elapsed)},
+              {"retries", progress.retries},
+              {"bad_chunks", progress.bad_chunks},
+              {"peers", std::move(peers)},
+              {"error", progress.error ? error_view(*progress.error) : Json(nullptr)}};
+}
+
+Json error_view(const Error& error) {
+  return Json{{"name", std::string(error_name(error.code()))},
+              {"message", error.message()},
+              {"hint", error.hint()},
+              {"retryable", is_retryable(error.code())}};
+}
+
+}  // namespace warren::api

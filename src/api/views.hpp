@@ -1,0 +1,27 @@
+#pragma once
+// What the API shows of a node, as JSON. Sizes are bytes, durations seconds, rates bytes a second,
+// ids whole. Fields may be added; changing or removing one is a new version of the API.
+
+#include "api/exchange.hpp"
+#include "content/store.hpp"
+#include "content/verify.hpp"
+#include "node/node_types.hpp"
+#include "transfer/transfer_types.hpp"
+
+namespace warren::api {
+
+double seconds_of(Duration duration);
+/// RFC 3339 in UTC, to the second.
+std::string time_text(WallTime time);
+
+Json status_view(const node::NodeStatus& status);
+Json peer_view(const node::PeerView& peer);
+Json share_view(const content::ShareInfo& share);
+Json skipped_view(const std::vector<content::Skipped>& skipped);
+/// A progress line of an import or verification: `phase` is "hashing" or "verifying".
+Json job_line(const content::Progress& progress, std::string_view phase);
+/// A transfer, as in lists and, with "type" added, in progress lines.
+Json transfer_view(const transfer::Progress& progress);
+Json error_view(const Error& error);
+
+}  // namespace warren::api
