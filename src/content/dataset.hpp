@@ -5,6 +5,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -13,19 +15,45 @@
 
 namespace warren::content {
 
+/// Files found changed while they were read, for the store to remember. Any thread.
+class ChangeLog {
+ public:
+  struct Change {
+    std::int64_t share_id = 0;
+    std::size_t entry = 0;
+  };
+  void add(Change change) {
+    const std::lock_guard lock(mutex_);
+    changes_.push_back(change);
+  }
+  std::vector<Change> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(changes_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Change> changes_;  ///< Each file once per open dataset, so bounded by those.
+};
+
 /// Reads leaves of one share. Any thread; all calls block, so the pool's. Holds a few files open;
 /// the caller keeps it as long as it serves a peer.
 class Dataset {
  public:
-  /// `stamps` has one for each entry of `tree`. Errors: kNotFound when `path` is gone.
-  static Result<std::shared_ptr<const Dataset>> open(std::shared_ptr<const Tree> tree,
-                                                     std::string path,
-                                                     std::vector<runtime::FileStamp> stamps,
-                                                     limits::Content limits = {});
+  struct Source {
+    std::shared_ptr<const Tree> tree;
+    std::string path;                        ///< Of the folder or file; absolute.
+    std::vector<runtime::FileStamp> stamps;  ///< One for each entry of `tree`.
+    std::int64_t share_id = 0;
+    std::shared_ptr<ChangeLog> changes;  ///< May be null.
+  };
 
-  const Tree& tree() const noexcept { return *tree_; }
-  const std::shared_ptr<const Tree>& shared_tree() const noexcept { return tree_; }
-  const std::string& path() const noexcept { return path_; }
+  /// Errors: kNotFound when `path` is gone.
+  static Result<std::shared_ptr<const Dataset>> open(Source source, limits::Content limits = {});
+
+  const Tree& tree() const noexcept { return *source_.tree; }
+  const std::shared_ptr<const Tree>& shared_tree() const noexcept { return source_.tree; }
+  const std::string& path() const noexcept { return source_.path; }
 
   /// Bytes of the leaves [first, first + count), or nothing when there are not so many.
   Result<std::uint64_t> leaves_bytes(std::uint64_t first, std::uint64_t count) const;
@@ -52,9 +80,7 @@ class Dataset {
   Error changed(std::size_t entry, std::string_view how) const;
   std::string full_path(std::size_t entry) const;
 
-  std::shared_ptr<const Tree> tree_;
-  std::string path_;
-  std::vector<runtime::FileStamp> stamps_;
+  Source source_;
   limits::Content limits_;
   runtime::Directory folder_;  ///< Closed when the root is a file.
 
