@@ -126,24 +126,23 @@ awaitable<Result<>> write_pieces(std::shared_ptr<ConnectionState> connection,
 /// Breaks off what is not at its end yet; `error` is what this side's calls then fail with.
 void break_off(ConnectionState& connection, StreamState& stream, CloseCode code,
                const Error& error) {
-  if (!stream.write_done()) {
-    stream.write_error = error;
-    connection.send_to_stream(stream.id, 0, [code](ConnectionState&, StreamState& reader) {
-      if (reader.read_done()) return;
-      reader.read_error = broken_by_peer(code);
-      reader.arrived.clear();
-      reader.readable->notify();
-    });
-  }
-  if (!stream.read_done()) {
-    stream.read_error = error;
-    connection.send_to_stream(stream.id, 0, [code](ConnectionState&, StreamState& writer) {
-      if (writer.write_done()) return;
-      writer.write_error = broken_by_peer(code);
-      writer.writable->notify();
-    });
-  }
+  const bool writes = !stream.write_done();
+  const bool reads = !stream.read_done();
+  if (writes) stream.write_error = error;
+  if (reads) stream.read_error = error;
   stream.wake();
+  if (!writes && !reads) return;
+  // One message for both, so that the peer never sees half of it.
+  connection.send_to_stream(stream.id, 0,
+                            [code, writes, reads](ConnectionState&, StreamState& other) {
+                              if (writes && !other.read_done()) {
+                                other.read_error = broken_by_peer(code);
+                                other.arrived.clear();
+                              }
+                              if (reads && !other.write_done())
+                                other.write_error = broken_by_peer(code);
+                              other.wake();
+                            });
 }
 
 }  // namespace
