@@ -72,6 +72,20 @@ Result<std::size_t> Dataset::read_leaves(std::uint64_t first, std::uint64_t coun
   return done;
 }
 
+Result<> Dataset::check_file(std::size_t entry) const {
+  WARREN_TRY(const std::shared_ptr<const File> file, file_of(entry));
+  WARREN_TRY(const runtime::FileInfo now, file->info());
+  if (now.stamp != source_.stamps[entry]) {
+    return fail(changed(entry, "its size or time differs"));
+  }
+  return {};
+}
+
+bool Dataset::exists(std::size_t entry) const {
+  return folder_ ? folder_.info(source_.tree->entries[entry].path).has_value()
+                 : runtime::file_info(source_.path).has_value();
+}
+
 std::vector<std::size_t> Dataset::changed_entries() const {
   const std::lock_guard lock(mutex_);
   return changed_;

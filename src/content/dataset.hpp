@@ -65,6 +65,11 @@ class Dataset {
   /// is gone; kInvalidArgument when `out` is too small or the range is outside; kIo.
   Result<std::size_t> read_leaves(std::uint64_t first, std::uint64_t count, MutableBytes out) const;
 
+  /// Whether the file of an entry is as it was when hashed, by its stamp. Errors: as read_leaves().
+  Result<> check_file(std::size_t entry) const;
+  /// Whether anything stands where the entry's file should.
+  bool exists(std::size_t entry) const;
+
   /// Entries that read_leaves() found changed since open, each once.
   std::vector<std::size_t> changed_entries() const;
 

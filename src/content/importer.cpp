@@ -82,8 +82,8 @@ class ImportJob {
     for (auto& [item, error] : std::exchange(failed_, {})) scan_.leave_out(item, std::move(error));
     for (const std::size_t item : std::exchange(changed_, {})) {
       if (scan_.items()[item].left_out) continue;
-      scan_.leave_out(item, Error(ErrorCode::kConflict,
-                                  "it changed again and again while it was read"));
+      scan_.leave_out(item,
+                      Error(ErrorCode::kConflict, "it changed again and again while it was read"));
     }
     if (scan_.items()[0].left_out) return fail(scan_.skipped().front().error);
 

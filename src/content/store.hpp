@@ -98,6 +98,8 @@ class Store {
   Result<std::shared_ptr<const Tree>> tree(const Cid& root);
   /// A share of this dataset, open for reading. Errors: kNotFound.
   Result<std::shared_ptr<const Dataset>> open_dataset(const Cid& root);
+  /// One particular share, open for reading. Errors: kNotFound.
+  Result<std::shared_ptr<const Dataset>> open_share(std::int64_t share_id);
   /// Number of node blocks of a dataset. Errors: kNotFound.
   Result<std::uint64_t> node_count(const Cid& root);
   /// Nodes from number `first` on, parents before children, until `count` or `bytes_max` is
@@ -130,15 +132,31 @@ class Store {
     std::shared_ptr<const Tree> tree;
     std::size_t bytes = 0;
   };
+  struct DatasetRow {
+    std::int64_t id = 0;
+    std::uint64_t bytes = 0;
+  };
 
   Store(std::unique_ptr<Database> database, limits::Content limits);
-  Result<std::shared_ptr<const Tree>> tree_locked(const Cid& root);
+  // Names that end in _locked need mutex_, and SQLite's exceptions pass through them.
+  Result<ShareInfo> find_share_locked(std::string_view name_or_cid);
+  std::vector<ShareInfo> shares_locked();
+  std::optional<DatasetRow> dataset_locked(const Cid& root);
+  Result<std::int64_t> keep_dataset_locked(const Tree& tree, const std::vector<NodeBlock>& nodes);
+  Result<std::shared_ptr<const Dataset>> open_first(std::vector<ShareInfo> candidates);
+  std::vector<runtime::FileStamp> stamps_locked(std::int64_t share_id, std::size_t entries);
+  void mark_changed_locked(std::int64_t share_id, std::size_t entry);
+  void write_changes_locked();
+  std::shared_ptr<const Tree> cached_locked(const Cid& root);
   void cache_locked(const std::shared_ptr<const Tree>& tree);
 
   std::mutex mutex_;
   limits::Content limits_;
   std::unique_ptr<Database> database_;
   std::list<CachedTree> cache_;  ///< Last used first.
+  std::size_t cache_bytes_ = 0;
+  std::unordered_map<std::int64_t, std::weak_ptr<const Dataset>> open_;  ///< By share.
+  std::shared_ptr<ChangeLog> changes_ = std::make_shared<ChangeLog>();
 };
 
 }  // namespace warren::content
