@@ -80,6 +80,11 @@ Result<std::size_t> MessageReader::feed(BytesView in) {
                   fmt::format("a negotiation message of {} bytes, the most is {}", length->value,
                               kMessageBytesMax));
     }
+    if (header_due_ && length->value != kHeader.size() + 1) {
+      return fail(ErrorCode::kMalformed,
+                  fmt::format("the peer opened with a message of {} bytes instead of \"{}\"",
+                              length->value, kHeader));
+    }
     length_ = static_cast<std::size_t>(length->value);
   }
   if (length_ == 0) return taken;
@@ -99,6 +104,7 @@ std::optional<std::string> MessageReader::take() {
   text_.pop_back();
   prefix_.clear();
   length_ = 0;
+  header_due_ = false;
   return std::exchange(text_, {});
 }
 

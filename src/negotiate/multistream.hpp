@@ -36,6 +36,8 @@ void append_message(Bytes& out, std::string_view text);
 /// Collects one message at a time and never takes a byte beyond it.
 class MessageReader {
  public:
+  /// The first message is refused as soon as its length shows that it is not the header.
+  MessageReader() = default;
   /// Bytes to read next, at least 1: one at a time for the length, then all the rest at once.
   std::size_t wants() const noexcept;
   /// Takes bytes from the front of `in`, up to the end of the message; returns how many.
@@ -48,6 +50,7 @@ class MessageReader {
   Bytes prefix_;            // The length varint as far as it came; at most 2 bytes.
   std::size_t length_ = 0;  // 0: not known yet.
   std::string text_;
+  bool header_due_ = true;
 };
 
 /// The side that opened the stream and proposes.

@@ -133,10 +133,12 @@ TEST(Responder, RefusesMalformedMessagesAtTheFirstByteThatShowsIt) {
   using namespace std::string_view_literals;
   EXPECT_EQ(error_of("\0"sv), ErrorCode::kMalformed) << "no room for the newline";
   EXPECT_EQ(error_of("\x80\x00"sv), ErrorCode::kMalformed) << "varint not minimal";
-  EXPECT_EQ(error_of("\x81\x08"sv), ErrorCode::kTooLarge) << "1,025 bytes";
-  EXPECT_EQ(error_of("\x80\x80"sv), ErrorCode::kTooLarge) << "length of three bytes";
-  EXPECT_EQ(error_of("\x03/ab"sv), ErrorCode::kMalformed) << "no newline";
-  EXPECT_EQ(error_of("\x04/\nb\n"sv), ErrorCode::kMalformed) << "newline inside";
+  EXPECT_EQ(error_of("G"sv), ErrorCode::kMalformed) << "not as long as the header";
+  const std::string header(kHeaderWire);
+  EXPECT_EQ(error_of(header + "\x81\x08"), ErrorCode::kTooLarge) << "1,025 bytes";
+  EXPECT_EQ(error_of(header + "\x80\x80"), ErrorCode::kTooLarge) << "length of three bytes";
+  EXPECT_EQ(error_of(header + "\x03/ab"), ErrorCode::kMalformed) << "no newline";
+  EXPECT_EQ(error_of(header + "\x04/\nb\n"), ErrorCode::kMalformed) << "newline inside";
 }
 
 TEST(Responder, AcceptsTheLongestProtocolAndNoLonger) {

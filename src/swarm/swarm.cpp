@@ -422,9 +422,17 @@ awaitable<void> Swarm::serve_stream(LinkPtr link, std::unique_ptr<Stream> stream
   const auto found = handlers_.find(responder.protocol());
   if (!agreed || found == handlers_.end()) {
     ++counted_.negotiations_failed;
-    stream->reset(CloseCode::kNegotiationFailed);
     if (!agreed) {
       log::debug("swarm", "stream of {}: {}", slot->peer.to_string(), agreed.error().message());
+    }
+    if (responder.refused().empty()) {
+      stream->reset(CloseCode::kNegotiationFailed);
+    } else {
+      // What came after a refusal was data that went out with the proposal. The refusal itself must
+      // arrive, which a reset would overtake.
+      stream->close_write();
+      const auto arrived = co_await stream->flush(agreed_by);
+      if (!arrived) stream->reset(CloseCode::kNegotiationFailed);
     }
     co_return;
   }
