@@ -53,26 +53,8 @@ struct Callbacks {
     return 0;
   }
 
-  static int stream_stop_sending(ngtcp2_conn*, std::int64_t id, std::uint64_t code, void* user_data,
-                                 void*) {
-    QuicConnection& connection = self(user_data);
-    const auto found = connection.streams_.find(id);
-    if (found != connection.streams_.end()) found->second->on_stop_sending(code);
-    return 0;
-  }
-
   static int extend_max_local_streams_bidi(ngtcp2_conn*, std::uint64_t, void* user_data) {
     self(user_data).stream_credit_.notify_all();
-    return 0;
-  }
-
-  static int extend_max_stream_data(ngtcp2_conn*, std::int64_t id, std::uint64_t, void* user_data,
-                                    void*) {
-    QuicConnection& connection = self(user_data);
-    const auto found = connection.streams_.find(id);
-    if (found != connection.streams_.end() && found->second->wants_to_send()) {
-      connection.stream_ready(*found->second);
-    }
     return 0;
   }
 
@@ -137,9 +119,7 @@ ngtcp2_callbacks make_callbacks(bool server) {
   callbacks.stream_open = Callbacks::stream_open;
   callbacks.stream_close = Callbacks::stream_close;
   callbacks.stream_reset = Callbacks::stream_reset;
-  callbacks.stream_stop_sending = Callbacks::stream_stop_sending;
   callbacks.extend_max_local_streams_bidi = Callbacks::extend_max_local_streams_bidi;
-  callbacks.extend_max_stream_data = Callbacks::extend_max_stream_data;
   callbacks.rand = Callbacks::rand;
   callbacks.get_new_connection_id = Callbacks::get_new_connection_id;
   callbacks.remove_connection_id = Callbacks::remove_connection_id;

@@ -206,7 +206,10 @@ void QuicConnection::remove_stream(std::int64_t id) {
   if (found == streams_.end()) return;
   const std::shared_ptr<StreamState> state = std::move(found->second);
   streams_.erase(found);
-  if (state->queued) std::erase(send_queue_, state.get());
+  if (state->queued) {
+    std::erase(send_queue_, state.get());
+    std::erase(flow_blocked_, state.get());
+  }
   state->detach(std::nullopt);
 }
 
@@ -297,6 +300,7 @@ void QuicConnection::read_packet(const runtime::ReceivedBatch& batch, BytesView 
     return;
   }
   bytes_received_ += packet.size();
+  received_ = true;
   local_ip_ = batch.to.ip;
   PathBuffer path(local_, batch.from);
   ngtcp2_pkt_info info{};
@@ -412,6 +416,7 @@ void QuicConnection::enter_end(Error error) {
   end_ = std::move(error);
   blocked_.reset();
   send_queue_.clear();
+  flow_blocked_.clear();
   const auto streams = std::move(streams_);
   streams_.clear();
   for (const auto& [id, state] : streams) {

@@ -159,7 +159,9 @@ class QuicConnection final : public Connection, public StreamOwner {
 
   std::unordered_map<std::int64_t, std::shared_ptr<StreamState>> streams_;
   std::deque<StreamState*> send_queue_;
-  std::size_t turn_bytes_ = 0;  // Sent by the front of send_queue_ in its turn.
+  std::vector<StreamState*> flow_blocked_;  // Out of the queue until a packet arrives.
+  bool received_ = false;                   // Since the last flush.
+  std::size_t turn_bytes_ = 0;              // Sent by the front of send_queue_ in its turn.
   std::deque<std::unique_ptr<Stream>> accepted_;
   std::unique_ptr<runtime::Signal> ready_signal_;
   std::unique_ptr<runtime::Signal> accept_signal_;

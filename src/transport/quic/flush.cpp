@@ -73,10 +73,14 @@ ngtcp2_ssize QuicConnection::write_packet(ngtcp2_path& path, ngtcp2_pkt_info& in
         return ngtcp2_conn_writev_stream(conn_.get(), &path, &info, out.data(), out.size(), nullptr,
                                          NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0, now);
       }
-      // Credit for a blocked one puts it back (extend_max_stream_data).
-      stream->queued = false;
       send_queue_.pop_front();
       turn_bytes_ = 0;
+      if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+        flow_blocked_.push_back(stream);  // Stays `queued`.
+      } else {
+        stream->queued = false;
+        stream->on_stop_sending(0);
+      }
       continue;
     }
     return size;
@@ -112,6 +116,11 @@ bool QuicConnection::send_blocked() {
 bool QuicConnection::flush(TimePoint now) {
   if (owner_ == nullptr || finished_ || end_) return true;
   if (blocked_ && !send_blocked()) return false;
+  if (std::exchange(received_, false)) {
+    // Credit may have come, or word that the peer reads no more: the library tells when asked.
+    send_queue_.insert(send_queue_.end(), flow_blocked_.begin(), flow_blocked_.end());
+    flow_blocked_.clear();
+  }
 
   const std::uint64_t timestamp = to_timestamp(now);
   const MutableBytes buffer = owner_->packet_buffer();
@@ -157,7 +166,7 @@ bool QuicConnection::flush(TimePoint now) {
     end += bytes;
     ++packets;
     if (bytes < segment || packets == runtime::kBatchSegmentsMax ||
-        end - start + segment > runtime::kBatchBytesMax) {
+        end - start + segment > runtime::kBatchBytesMax || end + packet_max > buffer.size()) {
       open = open && send_batch(BytesView(buffer).subspan(start, end - start), segment, ecn, to);
       start = end = packets = 0;
     }

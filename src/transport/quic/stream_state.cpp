@@ -247,7 +247,7 @@ void StreamState::release() {
 
 void StreamState::detach(const std::optional<Error>& reason) {
   owner_ = nullptr;
-  const Error error = reason ? *reason : Error(ErrorCode::kClosed, "the stream has ended");
+  const Error error = reason ? *reason : Error(ErrorCode::kReset, "the peer broke the stream off");
   // A stream whose end has arrived stays readable: only what was to come is lost.
   if (!fin_received_ && !receive_error_) receive_error_ = error;
   if (!send_error_ && (unsent_bytes_ > 0 || unacked_bytes_ > 0 || !fin_sent_)) send_error_ = error;
