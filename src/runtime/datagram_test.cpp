@@ -4,6 +4,7 @@
 #include <numeric>
 #include <set>
 
+#include "runtime/real_datagram.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/test_stages.hpp"
 
@@ -354,6 +355,39 @@ awaitable<void> too_large(RealStage& stage) {
 TEST(RealDatagram, TheLargestDatagramCrossesLoopback) {
   RealStage stage;
   stage.run(too_large(stage));
+}
+
+// With and without the kernel's help a batch looks the same to both sides.
+awaitable<void> with_offload(RealStage& stage, DatagramOffload sender, DatagramOffload receiver) {
+  const auto executor = stage.a().executor();
+  const Socket from = bind_real_datagram(executor, {stage.ip_a, 0}, {}, sender).value();
+  const Socket to = bind_real_datagram(executor, {stage.ip_b, 0}, {}, receiver).value();
+  const Bytes bytes = pattern(1'200 * 9 + 5, 3);
+  SendBatch batch;
+  batch.to = to->local();
+  batch.bytes = bytes;
+  batch.segment_bytes = 1'200;
+  batch.ecn = 1;
+  EXPECT_TRUE(from->try_send(batch).value());
+  const auto got = co_await receive(*to, 10);
+  Bytes joined;
+  for (const Datagram& one : *got) {
+    EXPECT_LE(one.bytes.size(), 1'200u);
+    EXPECT_EQ(one.ecn, 1);
+    append(joined, one.bytes);
+  }
+  EXPECT_EQ(got->size(), 10u);
+  EXPECT_TRUE(joined == bytes);
+}
+
+TEST(RealDatagram, BatchesAreTheSameWithAndWithoutOffload) {
+  for (const DatagramOffload sender : {DatagramOffload{true, true}, DatagramOffload{false, true}}) {
+    for (const DatagramOffload receiver :
+         {DatagramOffload{true, true}, DatagramOffload{true, false}}) {
+      RealStage stage;
+      stage.run(with_offload(stage, sender, receiver));
+    }
+  }
 }
 
 // ---------------------------------------------------------------------------- simulated faults

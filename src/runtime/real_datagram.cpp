@@ -338,7 +338,8 @@ Result<> configure(int fd, const Endpoint& local, const DatagramOptions& options
 
 Result<std::unique_ptr<DatagramSocket>> bind_real_datagram(asio::any_io_executor executor,
                                                            Endpoint local,
-                                                           const DatagramOptions& options) {
+                                                           const DatagramOptions& options,
+                                                           DatagramOffload offload) {
   const int family = local.ip.is_v6() ? AF_INET6 : AF_INET;
   const int fd = ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(system_error("socket", errno));
@@ -348,10 +349,11 @@ Result<std::unique_ptr<DatagramSocket>> bind_real_datagram(asio::any_io_executor
   }
   // Both are wishes: plain recvmmsg and sendmmsg remain where the kernel has neither.
   const int on = 1;
-  (void)::setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
+  if (offload.gather) (void)::setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
   int segment = 0;
   socklen_t segment_length = sizeof segment;
-  const bool gso = ::getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, &segment_length) == 0;
+  const bool gso =
+      offload.segment && ::getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, &segment_length) == 0;
 
   sockaddr_storage address;
   socklen_t length = fill_sockaddr(local, address);

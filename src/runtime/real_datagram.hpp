@@ -9,8 +9,15 @@
 
 namespace warren::runtime {
 
+/// What the kernel is asked to do; each is left out where it has none. Tests switch them off.
+struct DatagramOffload {
+  bool segment = true;  ///< UDP_SEGMENT
+  bool gather = true;   ///< UDP_GRO
+};
+
 Result<std::unique_ptr<DatagramSocket>> bind_real_datagram(asio::any_io_executor executor,
                                                            Endpoint local,
-                                                           const DatagramOptions& options);
+                                                           const DatagramOptions& options,
+                                                           DatagramOffload offload = {});
 
 }  // namespace warren::runtime
