@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include "base/varint.hpp"
-#include "crypto/keys.hpp"
 
 namespace warren::crypto {
 namespace {
@@ -22,10 +21,6 @@ Result<Uvarint> read_field(BytesView in, std::uint8_t tag) {
 }  // namespace
 
 Result<KeyMessage> read_key_message(BytesView protobuf) {
-  if (protobuf.size() > kKeyProtobufBytesMax) {
-    return fail(ErrorCode::kTooLarge, fmt::format("a key message of {} bytes; {} is the most",
-                                                  protobuf.size(), kKeyProtobufBytesMax));
-  }
   WARREN_TRY(const Uvarint type, read_field(protobuf, kTypeTag));
   const BytesView second = protobuf.subspan(1 + type.size);
   WARREN_TRY(const Uvarint length, read_field(second, kDataTag));

@@ -14,7 +14,7 @@ struct KeyMessage {
   BytesView data;  ///< Inside the bytes that were read.
 };
 
-/// `08 <type> 12 <length> <data>`, minimal varints, nothing behind. Errors: kMalformed, kTooLarge.
+/// `08 <type> 12 <length> <data>`, minimal varints, nothing behind. Errors: kMalformed.
 Result<KeyMessage> read_key_message(BytesView protobuf);
 Bytes write_key_message(std::uint64_t type, BytesView data);
 

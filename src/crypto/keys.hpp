@@ -16,7 +16,7 @@ enum class KeyType : std::uint8_t { kRsa = 0, kEd25519 = 1, kSecp256k1 = 2, kEcd
 /// "RSA", "Ed25519", "secp256k1", "ECDSA".
 std::string_view key_type_name(KeyType type) noexcept;
 
-/// Longest PublicKey or PrivateKey message that is read. An RSA key of 8,192 bits takes 1,062.
+/// Longest PublicKey message that is read. An RSA key of 8,192 bits takes 1,062.
 inline constexpr std::size_t kKeyProtobufBytesMax = 2048;
 
 /// A peer's public key, by value. Immutable.

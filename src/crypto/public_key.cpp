@@ -134,6 +134,10 @@ std::string_view key_type_name(KeyType type) noexcept {
 
 Result<PublicKey> PublicKey::from_protobuf(BytesView protobuf) {
   const ErrorQueueGuard guard;
+  if (protobuf.size() > kKeyProtobufBytesMax) {
+    return fail(ErrorCode::kTooLarge, fmt::format("a public key of {} bytes; {} is the most",
+                                                  protobuf.size(), kKeyProtobufBytesMax));
+  }
   WARREN_TRY(const KeyMessage message, read_key_message(protobuf));
   if (message.type > static_cast<std::uint64_t>(KeyType::kEcdsa)) {
     return fail(ErrorCode::kUnsupported, fmt::format("a public key of type {}", message.type));
