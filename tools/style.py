@@ -22,6 +22,7 @@ AWAIT_OK = re.compile(
     r"^\s*(?:\(void\))?co_await\b"
     r"|^\s*(?:const\s+|auto\s+|static\s+)*[\w:<>,&*\s]*?(?:\[[^\]]*\]|[\w.>\-\[\]]+)\s*=\s*co_await\b"
     r"|^\s*co_return\s+co_await\b"
+    r"|^\s*if \(!?co_await (?:runtime::)?cancelled\(\)"  # Reads one flag, suspends nothing.
     r"|^\s*WARREN_CO_TRY(?:_VOID)?\(")
 CLOCK = re.compile(r"(?:steady|system|high_resolution)_clock::now|\bclock_gettime\b|\btime\(nullptr\)"
                    r"|\bgettimeofday\b|asio::steady_timer|asio::system_timer")
@@ -63,7 +64,8 @@ def after_condition(line):
 
 
 def is_test(path):
-    return path.name.endswith("_test.cpp") or path.parts[0] in ("tests", "fuzz", "bench", "sim")
+    return re.search(r"_tests?\.[ch]pp$|^test_", path.name) is not None or "testing" in path.parts or \
+        path.parts[0] in ("tests", "fuzz", "bench", "sim")
 
 
 def without_comments(text):
@@ -74,12 +76,15 @@ def without_comments(text):
 
 
 def join_statements(lines):
-    """Joins a statement that clang-format broke before its co_await with the line above."""
+    """Joins a statement that clang-format broke before its co_await with the lines above."""
     joined = list(lines)
-    for number in range(1, len(joined)):
-        if re.match(r"^\s*co_await\b", joined[number]) and \
-                re.search(r"(?:=|\(|co_return|,)\s*$", joined[number - 1]):
-            joined[number] = joined[number - 1].rstrip() + " " + joined[number].strip()
+    for number, line in enumerate(lines):
+        if not re.match(r"^\s*co_await\b", line):
+            continue
+        above = number - 1
+        while above >= 0 and re.search(r"(?:[=(,]|co_return)\s*$", lines[above]):
+            joined[number] = lines[above].rstrip() + " " + joined[number].strip()
+            above -= 1
     return joined
 
 
@@ -162,7 +167,7 @@ def module_of(include, folders):
 
 
 def floor_faults(path, text, may_include):
-    if path.parts[0] != "src":
+    if path.parts[0] != "src" or is_test(path):
         return
     own = module_of("/".join(path.parts[1:]), may_include)
     if own is None:

@@ -25,7 +25,8 @@ class Rules(unittest.TestCase):
                      "  auto [a, b] = co_await f();", "  Result<int> r = co_await f();",
                      "  co_return co_await f();", "  WARREN_CO_TRY(const int x, co_await f());",
                      "  if (ready) co_await f();", "  const Result<std::size_t> n =\n      co_await f();",
-                     "  members_[3] = co_await f();"):
+                     "  members_[3] = co_await f();", "  if (co_await cancelled()) co_return;",
+                     "  WARREN_CO_TRY(\n      const int n,\n      co_await f());"):
             self.assert_clean(good)
         for bad in ("  g(co_await f());", "  if (co_await f()) {", "  switch (co_await f()) {",
                     "  return_value(1, co_await f());", "  x = 1 + co_await f();"):
