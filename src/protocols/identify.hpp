@@ -23,7 +23,7 @@ inline constexpr std::string_view kIdentifyPushProtocol = "/ipfs/id/push/1.0.0";
 struct IdentifyConfig {
   std::string agent_version = "warren";  ///< "warren/<version>".
   std::string protocol_version = "ipfs/0.1.0";
-  limits::Messages limits;
+  limits::Messages limits{};
   /// For one exchange. Source: js-libp2p gives 5 s.
   Duration exchange_time_max = 5s;
 };

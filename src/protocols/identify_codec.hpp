@@ -14,13 +14,13 @@ namespace warren::protocols {
 
 /// One Identify message, or several merged. Absent and empty fields are the same.
 struct IdentifyMessage {
-  Bytes public_key;  ///< libp2p's PublicKey message.
-  std::vector<Multiaddr> listen_addresses;
-  std::vector<std::string> protocols;
-  std::optional<Multiaddr> observed_address;
-  std::string protocol_version;
-  std::string agent_version;
-  Bytes signed_peer_record;  ///< An envelope.
+  Bytes public_key{};  ///< libp2p's PublicKey message.
+  std::vector<Multiaddr> listen_addresses{};
+  std::vector<std::string> protocols{};
+  std::optional<Multiaddr> observed_address{};
+  std::string protocol_version{};
+  std::string agent_version{};
+  Bytes signed_peer_record{};  ///< An envelope.
 
   bool operator==(const IdentifyMessage&) const = default;
 };

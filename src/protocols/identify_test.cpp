@@ -1,0 +1,282 @@
+// Identify between whole nodes, and with a peer that says what it should not.
+
+#include "protocols/identify.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/varint.hpp"
+#include "protocols/ping.hpp"
+#include "swarm/nodes_for_test.hpp"
+#include "transport/frame_io.hpp"
+#include "wire/peer_record.hpp"
+
+namespace warren::protocols {
+namespace {
+
+using swarm::ProtocolStream;
+using swarm::fakes::Network;
+using swarm::fakes::Node;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+struct IdentifyingNode : Node {
+  IdentifyingNode(Network& network, sim::Host host)
+      : Node(network, host),
+        identify(*swarm, key, {.agent_version = "warren/" + std::to_string(host) + ".0"}) {}
+  IdentifyService identify;
+};
+
+class IdentifyTest : public testing::Test {
+ protected:
+  ~IdentifyTest() override {
+    for (IdentifyingNode* node : {&a, &b}) {
+      sim::run(world, node->swarm->close());
+      sim::run(world, node->identify.close());
+      EXPECT_EQ(node->swarm->stats().tasks_failed, 0u);
+    }
+  }
+
+  void connect() {
+    ASSERT_TRUE(sim::run(world, a.swarm->connect(b.address.with_peer(b.id), kNever)));
+    world.run_for(1s);
+  }
+
+  Network network{sim::seed_from_env(42)};
+  sim::World& world = network.world;
+  IdentifyingNode a{network, 1};
+  IdentifyingNode b{network, 2};
+};
+
+TEST_F(IdentifyTest, BothSidesLearnWhoTheOtherIs) {
+  serve_ping(*b.swarm);
+  connect();
+  const PeerIdentity* const known = a.identify.find(b.id);
+  ASSERT_NE(known, nullptr);
+  EXPECT_EQ(known->agent_version, "warren/2.0");
+  EXPECT_EQ(known->protocol_version, "ipfs/0.1.0");
+  EXPECT_THAT(known->protocols,
+              ElementsAre(kIdentifyProtocol, kIdentifyPushProtocol, kPingProtocol));
+  EXPECT_THAT(known->listen_addresses, ElementsAre(b.address));
+  EXPECT_TRUE(known->addresses_signed);
+  EXPECT_GT(known->record_sequence, 0u);
+  ASSERT_TRUE(known->observed_address);
+  EXPECT_EQ(*known->observed_address, b.swarm->connections_to(a.id).front()->info().remote_address);
+  const PeerIdentity* const back = b.identify.find(a.id);
+  ASSERT_NE(back, nullptr);
+  EXPECT_EQ(back->agent_version, "warren/1.0");
+  EXPECT_EQ(a.identify.failures() + b.identify.failures(), 0u);
+}
+
+TEST_F(IdentifyTest, TakesOneRoundTrip) {
+  const TimePoint start = world.now();
+  TimePoint at{};
+  a.identify.on_identified([&](const PeerId&, const PeerIdentity&) { at = world.now(); });
+  const auto connected = sim::run(world, a.swarm->connect(b.address, kNever));
+  ASSERT_TRUE(connected);
+  const TimePoint up = world.now();
+  world.run_for(1s);
+  EXPECT_GT(at, start);
+  EXPECT_EQ(at - up, 20ms);
+}
+
+TEST_F(IdentifyTest, AHandlerAddedLaterIsPushed) {
+  connect();
+  ASSERT_FALSE(a.identify.find(b.id)->speaks(kPingProtocol));
+  const std::uint64_t before = a.identify.find(b.id)->record_sequence;
+  std::size_t told = 0;
+  bool speaks_ping = false;
+  a.identify.on_identified([&](const PeerId& peer, const PeerIdentity& identity) {
+    ++told;
+    EXPECT_EQ(peer, b.id);
+    speaks_ping = identity.speaks(kPingProtocol);
+  });
+  serve_ping(*b.swarm);
+  b.swarm->set_handler("/test/more", [](ProtocolStream) -> awaitable<void> { co_return; });
+  world.run_for(1s);
+  EXPECT_EQ(told, 1u) << "two changes at once are one push";
+  EXPECT_TRUE(speaks_ping);
+  EXPECT_TRUE(a.identify.find(b.id)->speaks("/test/more"));
+  EXPECT_GT(a.identify.find(b.id)->record_sequence, before);
+  b.swarm->remove_handler(kPingProtocol);
+  world.run_for(1s);
+  EXPECT_FALSE(a.identify.find(b.id)->speaks(kPingProtocol));
+  EXPECT_EQ(a.identify.failures() + b.identify.failures(), 0u);
+}
+
+TEST_F(IdentifyTest, AnAddressAddedLaterIsPushed) {
+  connect();
+  ASSERT_TRUE(b.swarm->listen(Multiaddr::memory(77)));
+  world.run_for(1s);
+  EXPECT_THAT(a.identify.find(b.id)->listen_addresses,
+              ElementsAre(b.address, Multiaddr::memory(77)));
+}
+
+TEST_F(IdentifyTest, ChangesDuringAPushAreTold) {
+  connect();
+  for (int i = 0; i < 10; ++i) {
+    b.swarm->set_handler("/test/" + std::to_string(i),
+                         [](ProtocolStream) -> awaitable<void> { co_return; });
+    world.run_for(3ms);
+  }
+  world.run_for(1s);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(a.identify.find(b.id)->speaks("/test/" + std::to_string(i)));
+  }
+}
+
+TEST_F(IdentifyTest, ForgetsAPeerThatIsGone) {
+  connect();
+  a.swarm->disconnect(b.id);
+  world.run_for(1s);
+  EXPECT_EQ(a.identify.find(b.id), nullptr);
+  EXPECT_EQ(b.identify.find(a.id), nullptr);
+}
+
+// ------------------------------------------------------------------- peers that misbehave
+
+awaitable<void> answer_with(runtime::Runtime& runtime, ProtocolStream stream, Bytes raw) {
+  const auto sent = co_await stream.stream->write(BytesView(raw), runtime.now() + 10s);
+  stream.stream->close_write();
+  if (sent) co_await stream.stream->flush(runtime.now() + 10s);
+}
+
+/// b answers identify with `messages` instead.
+class BadIdentifyTest : public IdentifyTest {
+ protected:
+  void answer(std::vector<Bytes> messages) {
+    Bytes raw;
+    for (const Bytes& message : messages) {
+      append_uvarint(raw, message.size());
+      append(raw, message);
+    }
+    answer_raw(std::move(raw));
+  }
+  void answer_raw(Bytes raw) {
+    b.swarm->set_handler(std::string(kIdentifyProtocol), [this, raw](ProtocolStream stream) {
+      return answer_with(*b.runtime, std::move(stream), raw);
+    });
+    connect();
+  }
+  Bytes encoded(IdentifyMessage message) { return encode_identify(message); }
+};
+
+TEST_F(BadIdentifyTest, PartsAreMerged) {
+  IdentifyMessage first;
+  first.agent_version = "one";
+  first.protocols = {"/a"};
+  IdentifyMessage second;
+  second.agent_version = "two";
+  second.protocols = {"/b", "/a"};
+  second.listen_addresses = {Multiaddr::memory(9)};
+  answer({encoded(first), encoded(second)});
+  const PeerIdentity* const known = a.identify.find(b.id);
+  ASSERT_NE(known, nullptr);
+  EXPECT_EQ(known->agent_version, "two");
+  EXPECT_THAT(known->protocols, ElementsAre("/a", "/b"));
+  EXPECT_THAT(known->listen_addresses, ElementsAre(Multiaddr::memory(9)));
+  EXPECT_FALSE(known->addresses_signed);
+}
+
+TEST_F(BadIdentifyTest, MoreThanTenPartsAreRefused) {
+  answer(std::vector<Bytes>(11, encoded({.agent_version = "x"})));
+  EXPECT_EQ(a.identify.find(b.id), nullptr);
+  EXPECT_EQ(a.identify.failures(), 1u);
+  EXPECT_TRUE(a.swarm->is_connected(b.id));
+}
+
+TEST_F(BadIdentifyTest, AnOversizedPartIsRefusedByItsLength) {
+  Bytes raw;
+  append_uvarint(raw, 8u * 1024 + 1);
+  answer_raw(raw);
+  EXPECT_EQ(a.identify.find(b.id), nullptr);
+  EXPECT_EQ(a.identify.failures(), 1u);
+}
+
+TEST_F(BadIdentifyTest, GarbageIsRefused) {
+  answer({Bytes{0xff, 0xff, 0xff}});
+  EXPECT_EQ(a.identify.find(b.id), nullptr);
+  EXPECT_EQ(a.identify.failures(), 1u);
+}
+
+TEST_F(BadIdentifyTest, AnotherPeersKeyIsRefused) {
+  answer({encoded({.public_key = a.key.public_key().protobuf(), .agent_version = "liar"})});
+  EXPECT_EQ(a.identify.find(b.id), nullptr);
+  EXPECT_EQ(a.identify.failures(), 1u);
+}
+
+TEST_F(BadIdentifyTest, ARecordThatDoesNotHoldLeavesTheUnsignedAddresses) {
+  const Multiaddr claimed = Multiaddr::memory(666);
+  Bytes foreign = wire::seal_peer_record(a.key, 1, {claimed});
+  Bytes broken = wire::seal_peer_record(b.key, 1, {claimed});
+  broken.back() ^= 1;
+  std::vector<Bytes> records = {foreign, broken};
+  for (const Bytes& record : records) {
+    answer({encoded({.listen_addresses = {b.address}, .signed_peer_record = record})});
+    const PeerIdentity* const known = a.identify.find(b.id);
+    ASSERT_NE(known, nullptr);
+    EXPECT_THAT(known->listen_addresses, ElementsAre(b.address));
+    EXPECT_FALSE(known->addresses_signed);
+    a.swarm->disconnect(b.id);
+    world.run_for(1s);
+  }
+}
+
+TEST_F(BadIdentifyTest, AnOlderRecordDoesNotReplaceANewerOne) {
+  answer({encoded({.signed_peer_record = wire::seal_peer_record(b.key, 7, {b.address})})});
+  ASSERT_EQ(a.identify.find(b.id)->record_sequence, 7u);
+  auto stream = sim::run(
+      world, b.swarm->open_stream(a.id, {std::string(kIdentifyPushProtocol)}, world.now() + 10s));
+  ASSERT_TRUE(stream);
+  const Bytes old =
+      encoded({.signed_peer_record = wire::seal_peer_record(b.key, 6, {Multiaddr::memory(5)})});
+  ASSERT_TRUE(sim::run(world, transport::write_frame(*stream->stream, old, world.now() + 10s)));
+  stream->stream->close_write();
+  world.run_for(1s);
+  EXPECT_EQ(a.identify.find(b.id)->record_sequence, 7u);
+  EXPECT_THAT(a.identify.find(b.id)->listen_addresses, ElementsAre(b.address));
+}
+
+awaitable<void> never_answer(runtime::Runtime& runtime, ProtocolStream stream) {
+  const auto slept = co_await runtime.sleep_for(1h);
+  if (!slept) stream.stream->reset();
+}
+
+TEST_F(IdentifyTest, APeerThatNeverAnswersIsGivenUpAfterFiveSeconds) {
+  b.swarm->set_handler(std::string(kIdentifyProtocol), [this](ProtocolStream stream) {
+    return never_answer(*b.runtime, std::move(stream));
+  });
+  connect();
+  EXPECT_EQ(a.identify.failures(), 0u);
+  world.run_for(5s);
+  EXPECT_EQ(a.identify.failures(), 1u);
+  EXPECT_TRUE(a.swarm->is_connected(b.id));
+}
+
+TEST_F(IdentifyTest, APeerWithoutIdentifyIsLeftInPeace) {
+  Node plain(network, 3);
+  ASSERT_TRUE(sim::run(world, a.swarm->connect(plain.address, kNever)));
+  world.run_for(1s);
+  EXPECT_EQ(a.identify.find(plain.id), nullptr);
+  EXPECT_TRUE(a.swarm->is_connected(plain.id));
+  sim::run(world, plain.swarm->close());
+}
+
+TEST(WorthTelling, DependsOnWhereThePeerIs) {
+  const auto at = [](std::string_view text) { return Multiaddr::parse(text).value(); };
+  const Multiaddr here = at("/ip4/127.0.0.1/udp/1/quic-v1");
+  const Multiaddr lan = at("/ip4/192.168.1.2/udp/1/quic-v1");
+  const Multiaddr wan = at("/ip4/203.0.113.1/udp/1/quic-v1");
+  for (const Multiaddr& address : {here, lan, wan}) EXPECT_TRUE(worth_telling(address, here));
+  EXPECT_FALSE(worth_telling(here, lan));
+  EXPECT_TRUE(worth_telling(lan, lan));
+  EXPECT_TRUE(worth_telling(wan, lan));
+  EXPECT_FALSE(worth_telling(here, wan));
+  EXPECT_FALSE(worth_telling(lan, wan));
+  EXPECT_TRUE(worth_telling(wan, wan));
+}
+
+}  // namespace
+}  // namespace warren::protocols
