@@ -83,6 +83,11 @@ TEST(MdnsAddresses, EachIsNamedOnceAndNoMoreThanAsked) {
   EXPECT_EQ(address_texts(many, kSelf, kLan, 16).size(), 16u);
 }
 
+TEST(MdnsQuestion, IsTheTestVectorOfTheDocument) {
+  EXPECT_EQ(to_hex(encode_query(names(), 0)),
+            "000000000001000000000000045f703270045f756470056c6f63616c00000c0001");
+}
+
 TEST(MdnsAnnouncement, HasTheRecordsThatOthersLookFor) {
   const Texts own =
       address_texts(std::vector{address("/ip4/192.168.1.7/udp/4001/quic-v1")}, kSelf, kLan, 16);
