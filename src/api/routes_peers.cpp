@@ -5,6 +5,7 @@
 #include "api/fields.hpp"
 #include "api/routes.hpp"
 #include "api/views.hpp"
+#include "node/discovery_report.hpp"
 #include "runtime/deadline.hpp"
 
 namespace warren::api {
@@ -24,7 +25,9 @@ awaitable<Result<Json>> show_status(node::Node& node, Json extra) {
 awaitable<Result<Json>> list_peers(node::Node& node) {
   Json list = Json::array();
   for (const node::PeerView& peer : node.peers()) list.push_back(peer_view(peer));
-  co_return Json{{"peers", std::move(list)}, {"status", status_view(node.status())}};
+  co_return Json{{"peers", std::move(list)},
+                 {"report", node::discovery_report(node.status())},
+                 {"advice", node::discovery_advice()}};
 }
 
 Json reached(const node::Node& node, const PeerId& peer) {

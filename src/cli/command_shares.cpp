@@ -1,0 +1,177 @@
+// `warren share`, `shares`, `unshare` and `verify`.
+
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+
+#include "api/client.hpp"
+#include "api/router.hpp"
+#include "cli/commands.hpp"
+#include "cli/format.hpp"
+#include "cli/progress_option.hpp"
+#include "cli/session.hpp"
+#include "node/escape.hpp"
+#include "runtime/file.hpp"
+
+namespace warren::cli {
+namespace {
+
+/// Items that were skipped or found bad, shown one by one; the rest is counted.
+constexpr std::size_t kItemsShown = 10;
+
+constexpr std::array<OptionSpec, 2> kShareOptions{{
+    {.name = "PATH", .value = "", .help = "file or folder; it stays where it is", .required = true},
+    {.name = "--name", .value = "NAME", .help = "what others call it (the last name of PATH)"},
+}};
+constexpr std::array<OptionSpec, 1> kShareReference{{
+    {.name = "NAME|CID",
+     .value = "",
+     .help = "a share, as 'warren shares' lists it",
+     .required = true},
+}};
+
+std::uint64_t bytes_of(const api::Json& object, const char* key) {
+  return object.value(key, std::uint64_t{0});
+}
+
+void note_items(Output& output, const api::Json& items, std::uint64_t count,
+                std::string_view what) {
+  std::size_t shown = 0;
+  for (const auto& item : items) {
+    if (shown++ == kItemsShown) break;
+    output.note(fmt::format("warning: {} {}: {}", what,
+                            node::escape_for_display(item.value("item", ""), 120),
+                            node::escape_for_display(item.value("message", ""), 200)));
+  }
+  if (count > kItemsShown) {
+    output.note(fmt::format("warning: {} more {}", count - kItemsShown, what));
+  }
+}
+
+ExitCode run_share(Invocation& invocation) {
+  Output& output = invocation.output;
+  const std::string given = invocation.args.text("PATH");
+  std::error_code error;
+  const std::string path = std::filesystem::absolute(given, error).lexically_normal().string();
+  if (error) return output.failure(system_error("cannot find " + given, error.value()), given);
+  const auto choice = progress_choice(invocation);
+  if (!choice) return output.failure(choice.error());
+  ProgressView view(output, choice->mode, choice->every_line);
+  const auto show = [&](const api::Json& line) {
+    output.event(line);
+    view.update(line);
+  };
+  const auto answer = invocation.session.call({.method = "POST",
+                                               .target = "/api/v1/shares",
+                                               .body = {{"path", path},
+                                                        {"name", invocation.args.text("name")},
+                                                        {"interval", choice->interval_seconds}}},
+                                              show);
+  view.end();
+  if (!answer) return invocation.session.failure(answer.error(), path);
+  const std::uint64_t skipped = bytes_of(*answer, "skipped_count");
+  note_items(output, (*answer)["skipped"], skipped, "not shared:");
+  output.text(fmt::format("{}  {}\n", node::escape_for_display(answer->value("name", ""), 255),
+                          answer->value("cid", "")));
+  output.note(fmt::format("{}, {}", format_count(bytes_of(*answer, "files"), "file"),
+                          runtime::human_bytes(bytes_of(*answer, "bytes"))));
+  return output.success(*answer, skipped > 0 ? ExitCode::kPartly : ExitCode::kOk);
+}
+
+ExitCode run_shares(Invocation& invocation) {
+  return ask(
+      invocation, {.method = "GET", .target = "/api/v1/shares"}, "", [&](const api::Json& answer) {
+        if (answer["shares"].empty()) {
+          invocation.output.note("nothing is shared yet");
+          invocation.output.note("next: 'warren share PATH'");
+          return;
+        }
+        std::vector<std::vector<std::string>> rows{
+            {"NAME", "CID", "FILES", "SIZE", "STATE", "PATH"}};
+        for (const auto& share : answer["shares"]) {
+          rows.push_back({node::escape_for_display(share.value("name", "")), share.value("cid", ""),
+                          fmt::format("{}", bytes_of(share, "files")),
+                          runtime::human_bytes(bytes_of(share, "bytes")), share.value("state", ""),
+                          node::escape_for_display(share.value("path", ""), 200)});
+        }
+        invocation.output.text(format_table(rows));
+      });
+}
+
+std::string share_target(const std::string& reference, std::string_view action) {
+  return fmt::format("/api/v1/shares/{}{}", api::percent_encode(reference), action);
+}
+
+ExitCode run_unshare(Invocation& invocation) {
+  const std::string reference = invocation.args.text("NAME|CID");
+  return ask(
+      invocation, {.method = "DELETE", .target = share_target(reference, "")}, reference,
+      [&](const api::Json& share) {
+        invocation.output.text(fmt::format("no longer shared: {} (the files stay in {})\n",
+                                           node::escape_for_display(share.value("name", ""), 255),
+                                           node::escape_for_display(share.value("path", ""), 200)));
+      });
+}
+
+ExitCode run_verify(Invocation& invocation) {
+  Output& output = invocation.output;
+  const std::string reference = invocation.args.text("NAME|CID");
+  const auto choice = progress_choice(invocation);
+  if (!choice) return output.failure(choice.error());
+  ProgressView view(output, choice->mode, choice->every_line);
+  const auto show = [&](const api::Json& line) {
+    output.event(line);
+    view.update(line);
+  };
+  const auto answer = invocation.session.call({.method = "POST",
+                                               .target = share_target(reference, "/verify"),
+                                               .body = {{"interval", choice->interval_seconds}}},
+                                              show);
+  view.end();
+  if (!answer) return invocation.session.failure(answer.error(), reference);
+  const std::uint64_t bad = bytes_of(*answer, "bad_count");
+  note_items(output, (*answer)["bad"], bad, "not as shared:");
+  output.text(fmt::format(
+      "{}: {} good, {} bad, {} read\n", node::escape_for_display(answer->value("name", ""), 255),
+      bytes_of(*answer, "files_ok"), bad, runtime::human_bytes(bytes_of(*answer, "bytes_read"))));
+  return output.success(*answer, bad > 0 ? ExitCode::kIntegrity : ExitCode::kOk);
+}
+
+}  // namespace
+
+CommandSpec share_command() {
+  return {.name = "share",
+          .summary = "share a file or folder, in place",
+          .example = "warren share ~/photos",
+          .options = kShareOptions,
+          .streams = true,
+          .run = run_share};
+}
+
+CommandSpec shares_command() {
+  return {.name = "shares",
+          .summary = "what is shared from here",
+          .example = "warren shares",
+          .options = {},
+          .run = run_shares};
+}
+
+CommandSpec unshare_command() {
+  return {.name = "unshare",
+          .summary = "stop sharing; the files stay",
+          .example = "warren unshare photos",
+          .options = kShareReference,
+          .run = run_unshare};
+}
+
+CommandSpec verify_command() {
+  return {.name = "verify",
+          .summary = "read a share again and compare every byte",
+          .example = "warren verify photos",
+          .options = kShareReference,
+          .streams = true,
+          .run = run_verify};
+}
+
+}  // namespace warren::cli

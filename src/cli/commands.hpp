@@ -1,0 +1,26 @@
+#pragma once
+// The rows of the command table; each is made where the command is.
+
+#include "cli/command.hpp"
+
+namespace warren::cli {
+
+CommandSpec up_command();          // command_up.cpp
+CommandSpec status_command();      // command_status.cpp
+CommandSpec id_command();          //
+CommandSpec peers_command();       // command_peers.cpp
+CommandSpec connect_command();     //
+CommandSpec disconnect_command();  //
+CommandSpec ping_command();        // command_measure.cpp
+CommandSpec perf_command();        //
+CommandSpec share_command();       // command_shares.cpp
+CommandSpec shares_command();      //
+CommandSpec unshare_command();     //
+CommandSpec verify_command();      //
+CommandSpec get_command();         // command_get.cpp
+CommandSpec transfers_command();   // command_transfers.cpp
+CommandSpec pause_command();       //
+CommandSpec resume_command();      //
+CommandSpec cancel_command();      //
+
+}  // namespace warren::cli
