@@ -74,11 +74,6 @@ std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint
   return leaf - first;
 }
 
-std::uint64_t count_files(const content::Tree& tree) {
-  return static_cast<std::uint64_t>(
-      std::ranges::count(tree.entries, content::EntryKind::kFile, &content::Entry::kind));
-}
-
 }  // namespace
 
 struct DataServer::Session {

@@ -109,6 +109,27 @@ Result<std::uint64_t> Destination::free_bytes(const std::string& directory,
   return opened.free_bytes();
 }
 
+Result<std::uint64_t> Destination::bytes_needed(const content::Tree& tree,
+                                                const DestinationPaths& paths,
+                                                const LeafSet& done) {
+  WARREN_TRY(const Directory directory, Directory::open(paths.directory));
+  std::uint64_t bytes = 0;
+  for (const Entry& entry : tree.entries) {
+    if (entry.kind != EntryKind::kFile || entry.leaf_count == 0) continue;
+    if (entry.leaf_count == 1) {
+      bytes += done.contains(entry.first_leaf) ? 0 : entry.bytes;
+      continue;
+    }
+    const std::string path =
+        entry.path.empty() ? paths.temporary_name : paths.temporary_name + "/" + entry.path;
+    const auto info = directory.info(path);
+    const bool reserved =
+        info && info->kind == FileKind::kRegular && info->stamp.size == entry.bytes;
+    bytes += reserved ? 0 : entry.bytes;
+  }
+  return bytes;
+}
+
 Result<> Destination::remove(const DestinationPaths& paths) {
   auto directory = Directory::open(paths.directory);
   if (!directory && directory.error().code() == ErrorCode::kNotFound) return {};

@@ -64,6 +64,10 @@ class Destination {
   /// Errors: kExists when the final name was taken meanwhile, kIo, kNoSpace.
   Result<> place();
 
+  /// Bytes that prepare() and write() will still take from the volume: what is not in `done`,
+  /// without files that have their space already. Errors: kNotFound (the folder), kDenied, kIo.
+  static Result<std::uint64_t> bytes_needed(const content::Tree& tree,
+                                            const DestinationPaths& paths, const LeafSet& done);
   /// Bytes that may be written to this volume.
   static Result<std::uint64_t> free_bytes(const std::string& directory, const DiskHooks& hooks);
   /// Removes what is under the temporary name. None is no error.

@@ -14,6 +14,8 @@
 #include "runtime/task_group.hpp"
 #include "runtime/wait_list.hpp"
 #include "transfer/data_messages.hpp"
+#include "transfer/destination.hpp"
+#include "transfer/scheduler.hpp"
 #include "transfer/transfer_types.hpp"
 
 namespace warren::swarm {
@@ -33,6 +35,10 @@ struct TransferConfig {
   std::uint64_t free_bytes_min = 64u << 20;
   /// The peers that may be asked. Unset: every peer that the swarm is connected to.
   std::function<std::vector<PeerId>()> peers;
+  /// Tuning of the choice of sources.
+  SchedulerConfig scheduler;
+  /// For tests of a full disk.
+  DiskHooks disk_hooks;
 };
 
 /// All transfers of one node. Core thread only. `runtime`, `swarm` and `store` outlive it.

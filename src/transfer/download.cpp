@@ -1,0 +1,408 @@
+#include "transfer/download.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/log.hpp"
+#include "content/path_rules.hpp"
+#include "content/tree_reader.hpp"
+#include "runtime/file.hpp"
+#include "runtime/worker_pool.hpp"
+#include "transfer/offers.hpp"
+
+namespace warren::transfer {
+namespace {
+
+using content::Entry;
+using content::EntryKind;
+
+// Lanes, probes, batches being written, commits: the sum of their own bounds stays below it.
+constexpr std::size_t kTasksMax = 1024;
+constexpr auto kFindTime = 5s;      // For the answers of all peers to a name.
+constexpr auto kMessageTime = 30s;  // For one message of a tree, up to 2 MiB.
+constexpr auto kLookAgain = 2s;     // Between looks at who is connected.
+// How long leaves that no source has are waited for when sources are there: nothing says that
+// another one will come.
+constexpr auto kStarvedTime = 15s;
+
+Error cancelled_error() { return {ErrorCode::kCancelled, "stopped"}; }
+
+}  // namespace
+
+Download::Download(DownloadContext context, content::TransferRecord record,
+                   std::vector<PeerId> from, Duration wait)
+    : context_(context),
+      runtime_(context.runtime),
+      record_(std::move(record)),
+      from_(std::move(from)),
+      wait_(wait),
+      directory_(std::filesystem::path(record_.temporary_path).parent_path().string()),
+      wake_(runtime_.make_signal()),
+      end_(runtime_.make_signal()),
+      tasks_(runtime_, kTasksMax) {}
+
+Download::~Download() = default;
+
+awaitable<Outcome> Download::run() {
+  started_at_ = waiting_since_ = runtime_.now();
+  if (!stopping_) ended_ = !tasks_.spawn(main_task());
+  while (!ended_ && !stopping_) {
+    const runtime::Wake wake = co_await end_->wait_until(kNever);
+    if (wake == runtime::Wake::kCancelled) stop();
+  }
+  co_await tasks_.join();
+  if (destination_ && scheduler_ && phase_ != Phase::kDone && bytes_since_sync_ > 0) {
+    const Result<> saved = co_await commit(true);
+    if (!saved) log::warn("transfer", "{}: {}", record_.name, saved.error().message());
+  }
+  destination_.reset();
+  ended_at_ = runtime_.now();
+  const bool completed = phase_ == Phase::kDone;
+  phase_ = Phase::kDone;
+  waiting_for_.clear();
+  if (completed) co_return Outcome{Outcome::Kind::kCompleted, std::nullopt, 0};
+  if (result_ || result_.error().code() == ErrorCode::kCancelled) {
+    co_return Outcome{Outcome::Kind::kStopped, std::nullopt, 0};
+  }
+  const bool no_space = result_.error().code() == ErrorCode::kNoSpace;
+  co_return Outcome{no_space ? Outcome::Kind::kNoSpace : Outcome::Kind::kFailed,
+                    std::move(result_).error(), bytes_needed_};
+}
+
+void Download::stop() {
+  stopping_ = true;
+  compare_.stop = true;
+  tasks_.cancel();
+  end_->notify();
+}
+
+awaitable<void> Download::main_task() {
+  result_ = co_await main_steps();
+  if (result_) phase_ = Phase::kDone;
+  ended_ = true;
+  end_->notify();
+}
+
+awaitable<Result<>> Download::main_steps() {
+  WARREN_CO_TRY_VOID(co_await resolve());
+  WARREN_CO_TRY_VOID(co_await load_tree());
+  WARREN_CO_TRY(const bool complete, co_await already_there());
+  if (complete) co_return Result<>();
+  WARREN_CO_TRY_VOID(co_await prepare());
+  WARREN_CO_TRY_VOID(co_await move_data());
+  co_return co_await place();
+}
+
+void Download::set_phase(Phase phase, std::string waiting_for) {
+  phase_ = phase;
+  waiting_for_ = std::move(waiting_for);
+}
+
+// ------------------------------------------------------------------------- what is to be got
+
+awaitable<Result<>> Download::resolve() {
+  while (record_.root == Cid{}) {
+    set_phase(Phase::kResolving, fmt::format("a peer that shares '{}'", record_.name));
+    const std::vector<PeerId> peers = wanted_peers();
+    const std::vector<Offer> offers = co_await find_offers(
+        context_.swarm, context_.config.limits, record_.name, peers, runtime_.now() + kFindTime);
+    if (stopping_) co_return fail(cancelled_error());
+    for (const Offer& offer : offers) {
+      if (record_.root == Cid{}) record_.root = offer.root;
+      if (record_.root == offer.root) continue;
+      const std::string both = fmt::format(
+          "{} (from {}) and {} (from {})", offers.front().root.to_string(),
+          offers.front().peer.to_string(), offer.root.to_string(), offer.peer.to_string());
+      record_.root = Cid{};
+      co_return fail(ErrorCode::kConflict,
+                     fmt::format("'{}' names different datasets: {}", record_.name, both),
+                     "get it by its CID, or name the peer with --from");
+    }
+    if (record_.root != Cid{}) break;
+    if (give_up_waiting(runtime_.now())) {
+      co_return fail(
+          peers.empty() ? ErrorCode::kNoPeer : ErrorCode::kNotFound,
+          peers.empty()
+              ? fmt::format("no peer was connected that could know '{}'", record_.name)
+              : fmt::format("none of {} connected peers shares '{}'", peers.size(), record_.name),
+          "check the name with the sharer, or get it by its CID");
+    }
+    const runtime::Wake wake = co_await wake_->wait_until(runtime_.now() + kLookAgain);
+    if (wake == runtime::Wake::kCancelled) co_return fail(cancelled_error());
+  }
+  waiting_since_ = runtime_.now();
+  co_return Result<>();
+}
+
+awaitable<Result<>> Download::load_tree() {
+  const Cid root = record_.root;
+  auto known =
+      co_await runtime::run(runtime_.pool(), [this, root] { return context_.store.tree(root); });
+  const bool named = !std::filesystem::path(record_.out_path).filename().empty();
+  if (!known || !named) {
+    WARREN_CO_TRY(Source * holder, co_await wait_for_holder());
+    WARREN_CO_TRY_VOID(decide_name(holder->holding.name));
+  }
+  if (!known) {
+    WARREN_CO_TRY_VOID(co_await fetch_tree());
+    known =
+        co_await runtime::run(runtime_.pool(), [this, root] { return context_.store.tree(root); });
+    if (!known) co_return fail(std::move(known).error());
+  }
+  tree_ = *known;
+  record_.bytes_total = tree_->bytes_total;
+  count_files();
+  co_return Result<>();
+}
+
+// Names of peers are taken only when they can be a name here.
+Result<> Download::decide_name(const std::string& shared_as) {
+  if (!std::filesystem::path(record_.out_path).filename().empty()) return {};
+  std::string name = record_.name.empty() ? shared_as : record_.name;
+  if (!content::check_name(name)) name = record_.root.to_string();
+  if (record_.name.empty()) record_.name = name;
+  record_.out_path = directory_ + "/" + name;
+  return {};
+}
+
+awaitable<Result<Download::Source*>> Download::wait_for_holder() {
+  for (;;) {
+    const TimePoint now = runtime_.now();
+    const TimePoint next = ask_peers(now);
+    for (const auto& [peer, source] : sources_) {
+      if (source->state == SourceState::kHolder) co_return source.get();
+    }
+    set_phase(Phase::kFindingSources, "a peer that has it");
+    WARREN_CO_TRY_VOID(check_sources(now));
+    const runtime::Wake wake = co_await wake_->wait_until(std::min(next, now + kLookAgain));
+    if (wake == runtime::Wake::kCancelled) co_return fail(cancelled_error());
+  }
+}
+
+awaitable<Result<>> Download::fetch_tree() {
+  content::TreeReader reader(record_.root);
+  while (!reader.complete()) {
+    WARREN_CO_TRY(Source * source, co_await wait_for_holder());
+    set_phase(Phase::kMetadata, "the tree from " + source->peer.to_string());
+    bool dataset_is_bad = false;
+    const Result<> fetched = co_await fetch_tree_from(*source, reader, dataset_is_bad);
+    if (stopping_) co_return fail(cancelled_error());
+    if (fetched) continue;
+    if (dataset_is_bad) co_return fail(Error(fetched.error()).in("this dataset can not be read"));
+    log::info("transfer", "tree of {} from {}: {}", record_.root.to_string(),
+              source->peer.to_string(), fetched.error().message());
+    on_source_error(*source, fetched.error());
+  }
+  const Cid root = record_.root;
+  co_return co_await runtime::run(runtime_.pool(), [this, root, &reader] {
+    return context_.store.add_tree(root, reader.take_nodes());
+  });
+}
+
+awaitable<Result<>> Download::fetch_tree_from(Source& source, content::TreeReader& reader,
+                                              bool& dataset_is_bad) {
+  const TimePoint deadline = runtime_.now() + kMessageTime;
+  WARREN_CO_TRY(const auto session, co_await PeerSession::open(context_.swarm, source.peer,
+                                                               context_.config.limits, deadline));
+  const Result<> fetched = co_await session->fetch_tree(record_.root, reader, kMessageTime);
+  dataset_is_bad = session->dataset_is_bad();
+  co_return fetched;
+}
+
+// ------------------------------------------------------------------------------- where it goes
+
+DestinationPaths Download::destination_paths() const {
+  return {directory_, std::filesystem::path(record_.temporary_path).filename().string(),
+          std::filesystem::path(record_.out_path).filename().string()};
+}
+
+awaitable<Result<bool>> Download::already_there() {
+  set_phase(Phase::kVerifying, "what is there already");
+  const DestinationPaths paths = destination_paths();
+  std::string where;
+  const auto existing = co_await runtime::run(runtime_.pool(), [this, &paths, &where] {
+    return compare_existing(*tree_, paths.directory, paths.final_name, compare_, where);
+  });
+  if (!existing) co_return fail(existing.error());
+  switch (*existing) {
+    case Existing::kNone: co_return false;
+    case Existing::kIdentical: break;
+    case Existing::kDifferent:
+      co_return fail(ErrorCode::kExists,
+                     fmt::format("{} exists and differs at {}", record_.out_path, where),
+                     "move it away, or choose another folder with --out");
+  }
+  bytes_reused_ = record_.bytes_done = tree_->bytes_total;
+  files_done_ = files_total_;
+  // What an interrupted run before left is of no use any more.
+  const Result<> removed =
+      co_await runtime::run(runtime_.pool(), [&paths] { return Destination::remove(paths); });
+  if (!removed) log::warn("transfer", "{}", removed.error().message());
+  co_return true;
+}
+
+awaitable<Result<>> Download::prepare() {
+  WARREN_CO_TRY(LeafSet done, co_await stored_leaves());
+  const DestinationPaths paths = destination_paths();
+  const DiskHooks& hooks = context_.config.disk_hooks;
+  const auto needed = co_await runtime::run(runtime_.pool(), [this, &paths, &done] {
+    return Destination::bytes_needed(*tree_, paths, done);
+  });
+  if (!needed) co_return fail(needed.error());
+  const auto available = co_await runtime::run(runtime_.pool(), [&paths, &hooks] {
+    return Destination::free_bytes(paths.directory, hooks);
+  });
+  if (!available) co_return fail(available.error());
+  bytes_needed_ = *needed + context_.config.free_bytes_min;
+  if (*needed > 0 && *available < bytes_needed_) {
+    co_return fail(ErrorCode::kNoSpace,
+                   fmt::format("{} needs {} more and {} in reserve, but {} has {} free",
+                               record_.name, runtime::human_bytes(*needed),
+                               runtime::human_bytes(context_.config.free_bytes_min),
+                               paths.directory, runtime::human_bytes(*available)),
+                   "it goes on by itself when there is room");
+  }
+  auto destination = co_await runtime::run(runtime_.pool(), [this, &paths, &done, &hooks] {
+    return Destination::prepare(tree_, paths, done, hooks);
+  });
+  if (!destination) co_return fail(std::move(destination).error());
+  destination_ = std::move(*destination);
+  synced_ = done;
+  scheduler_ = std::make_unique<Scheduler>(tree_, std::move(done), context_.config.scheduler);
+  bytes_reused_ = record_.bytes_done = scheduler_->bytes_done();
+  count_files();
+  committed_at_ = synced_at_ = waiting_since_ = runtime_.now();
+  co_return Result<>();
+}
+
+// -------------------------------------------------------------------------------- the transfer
+
+awaitable<Result<>> Download::move_data() {
+  set_phase(Phase::kDownloading);
+  for (;;) {
+    const TimePoint now = runtime_.now();
+    const TimePoint next_peers = ask_peers(now);
+    attach_holders();
+    if (now >= scheduler_timer_) {
+      scheduler_timer_ = kNever;
+      keep_alive();
+      feed(events::TimerFired{});
+    }
+    const bool complete = scheduler_->state() == Scheduler::State::kComplete;
+    if (complete && write_jobs_ == 0 && !committing_) break;
+    WARREN_CO_TRY_VOID(check_progress(now));
+    commit_if_due(now);
+    const TimePoint next = std::min({next_peers, scheduler_timer_, now + kLookAgain});
+    const runtime::Wake wake = co_await wake_->wait_until(next);
+    if (wake == runtime::Wake::kCancelled) co_return fail(cancelled_error());
+  }
+  co_return Result<>();
+}
+
+// Whether there is a reason to end the run, and what to tell meanwhile.
+Result<> Download::check_progress(TimePoint now) {
+  if (write_error_) {
+    bytes_needed_ = record_.bytes_total - scheduler_->bytes_done() + context_.config.free_bytes_min;
+    return fail(*write_error_);
+  }
+  const Scheduler::State state = scheduler_->state();
+  if (state == Scheduler::State::kWorking && !attached_.empty()) {
+    waiting_since_ = now;
+    set_phase(Phase::kDownloading);
+    return {};
+  }
+  if (state == Scheduler::State::kComplete) return {};
+  if (attached_.empty()) {
+    set_phase(Phase::kFindingSources, "a peer that has it");
+  } else {
+    set_phase(Phase::kDownloading, "a peer that has the chunks that are left");
+    const auto leaf = scheduler_->first_unavailable();
+    if (leaf && now - waiting_since_ >= kStarvedTime && !any_in_state(SourceState::kAsking)) {
+      const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, *leaf).entry];
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("no connected peer has all of '{}'{}",
+                              entry.path.empty() ? record_.name : entry.path,
+                              missing_text_.empty() ? "" : ": " + missing_text_),
+                  "have it shared again as it is now, or resume when another peer is connected");
+    }
+  }
+  return check_sources(now);
+}
+
+// Whether to give up for want of sources.
+Result<> Download::check_sources(TimePoint now) {
+  if (any_in_state(SourceState::kAsking)) return {};
+  const bool others = std::ranges::any_of(sources_, [](const auto& entry) {
+    return entry.second->state != SourceState::kBanned &&
+           entry.second->state != SourceState::kNothing;
+  });
+  if (any_in_state(SourceState::kBanned) && !others) {
+    return fail(ErrorCode::kIntegrity, bad_peers_text(),
+                "get it from another peer, or have it shared again");
+  }
+  if (!give_up_waiting(now)) return {};
+  if (last_source_error_) {
+    return fail(ErrorCode::kNoPeer, "no source is left: " + last_source_error_->message(),
+                "resume when a peer that has it is connected");
+  }
+  return fail(
+      ErrorCode::kNoPeer,
+      fmt::format("none of {} connected peers has {}", sources_.size(), record_.root.to_string()),
+      "connect to a peer that shares it, or wait longer with --wait");
+}
+
+bool Download::give_up_waiting(TimePoint now) const {
+  return wait_ > Duration::zero() && now - waiting_since_ >= wait_;
+}
+
+std::string Download::bad_peers_text() const {
+  std::string text =
+      fmt::format("{} chunks did not verify and no honest source is left:", bad_chunks_);
+  for (const auto& [peer, source] : sources_) {
+    if (source->state != SourceState::kBanned) continue;
+    text += fmt::format(" {} sent {}", peer.to_string(), source->bad_chunks);
+  }
+  return text;
+}
+
+awaitable<Result<>> Download::place() {
+  set_phase(Phase::kPlacing, "the disk");
+  // So that no chunk is fetched again if this is the moment at which the power goes.
+  WARREN_CO_TRY_VOID(co_await commit(false));
+  co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
+}
+
+void Download::report(Progress& progress) const {
+  const TimePoint now = std::min(runtime_.now(), ended_at_);
+  progress.phase = phase_;
+  progress.waiting_for = waiting_for_;
+  if (record_.root != Cid{}) progress.root = record_.root;
+  progress.name = record_.name;
+  progress.bytes_total = record_.bytes_total;
+  progress.bytes_done = bytes_reused_ + bytes_verified_;
+  progress.bytes_verified = bytes_verified_;
+  progress.bytes_reused = bytes_reused_;
+  progress.files_total = files_total_;
+  progress.files_done = files_done_;
+  progress.rate = rate_.rate(now);
+  progress.elapsed = now - started_at_;
+  progress.bad_chunks = bad_chunks_;
+  progress.retries = scheduler_ ? scheduler_->retries() : 0;
+  if (progress.rate > 0 && phase_ == Phase::kDownloading) {
+    const auto left = static_cast<double>(progress.bytes_total - progress.bytes_done);
+    progress.eta = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(left / static_cast<double>(progress.rate)));
+  }
+  for (const auto& [peer, source] : sources_) {
+    if (!source->id && source->bytes == 0 && source->bad_chunks == 0 && source->errors == 0) {
+      continue;
+    }
+    progress.peers.push_back({peer, source->bytes, source->rate.rate(now), source->errors,
+                              source->bad_chunks, source->id.has_value(),
+                              source->state == SourceState::kBanned || source->bad_chunks > 0});
+  }
+}
+
+}  // namespace warren::transfer
