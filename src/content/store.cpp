@@ -249,6 +249,13 @@ Result<std::shared_ptr<const Imported>> Store::imported(std::int64_t share_id) {
   const std::lock_guard lock(mutex_);
   return guarded([&]() -> Result<std::shared_ptr<const Imported>> {
     imported->stamps = stamps_locked(share_id, imported->tree->entries.size());
+    // A file found changed, or found to hold other bytes under the same stamp, is not known.
+    Query query(database_->prepared("SELECT entry FROM stamps WHERE share_id = ? AND changed"));
+    query.with(share_id);
+    while (query.step()) {
+      const std::uint64_t entry = query.natural(0);
+      if (entry < imported->stamps.size()) imported->stamps[entry] = {};
+    }
     return imported;
   });
 }

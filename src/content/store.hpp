@@ -84,7 +84,8 @@ class Store {
   Result<ShareInfo> find_share(std::string_view name_or_cid);
   /// Forgets the share; the files are not touched. Errors: kNotFound.
   Result<ShareInfo> unshare(std::string_view name_or_cid);
-  /// What was imported, for ImportOptions::previous. Without nodes. Errors: kNotFound.
+  /// What was imported, for ImportOptions::previous: without nodes, and without the stamps of
+  /// files that were found changed. Errors: kNotFound.
   Result<std::shared_ptr<const Imported>> imported(std::int64_t share_id);
   /// Entries of the share's tree that were found changed. add_share() of a new import clears it.
   Result<> mark_changed(std::int64_t share_id, const std::vector<std::size_t>& entries);
