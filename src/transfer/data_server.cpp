@@ -92,11 +92,14 @@ DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits:
       store_(store),
       limits_(limits),
       buffers_(runtime, content::kLeafBytesMax,
-               std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)) {}
+               std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
+      left_(runtime) {}
 
 awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
+  if (closing_) co_return;
   ++stats_.streams;
   Session session(std::move(stream));
+  sessions_.insert(&session);
   const Result<> served = co_await serve_requests(session);
   if (served) {
     session.out().close_write();
@@ -110,9 +113,19 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
     session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);
   }
   session.dataset.reset();
-  if (--stats_.streams == 0) {
-    datasets_.clear();
-    buffers_.trim();
+  sessions_.erase(&session);
+  if (--stats_.streams > 0) co_return;
+  datasets_.clear();
+  buffers_.trim();
+  left_.notify_all();
+}
+
+awaitable<void> DataServer::close() {
+  closing_ = true;
+  for (Session* session : sessions_) session->out().reset();
+  while (stats_.streams > 0) {
+    const runtime::Wake wake = co_await left_.wait_until(kNever);
+    if (wake == runtime::Wake::kCancelled) break;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ class DataServer {
   /// Cancel: the stream is reset.
   awaitable<void> serve(swarm::ProtocolStream stream);
 
+  /// Resets every stream that is being served and waits until the last serve() has left.
+  awaitable<void> close();
+
   const ServerStats& stats() const noexcept { return stats_; }
 
  private:
@@ -57,6 +61,9 @@ class DataServer {
   /// Open ones, shared by the streams that read the same; they own them.
   std::map<Cid, std::weak_ptr<const content::Dataset>> datasets_;
   ServerStats stats_;
+  std::set<Session*> sessions_;
+  bool closing_ = false;
+  runtime::WaitList left_;
 };
 
 }  // namespace warren::transfer

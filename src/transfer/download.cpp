@@ -154,7 +154,9 @@ awaitable<Result<>> Download::load_tree() {
   tree_ = *known;
   record_.bytes_total = tree_->bytes_total;
   count_files();
-  co_return Result<>();
+  // What the bitmap is about has to be known before there is a bitmap.
+  co_return co_await runtime::run(runtime_.pool(),
+                                  [this] { return context_.store.update_transfer(record_); });
 }
 
 // Names of peers are taken only when they can be a name here.

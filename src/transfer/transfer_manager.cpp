@@ -156,6 +156,7 @@ awaitable<void> TransferManager::Impl::close() {
     if (entry->download) entry->download->stop();
   }
   co_await tasks_.join();
+  co_await server_.close();
   alive_.reset();
 }
 
