@@ -1,0 +1,73 @@
+#pragma once
+// Whole nodes (node::Node) on the memory transport and the simulated network, each with a folder
+// of its own on the real disk.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node/node.hpp"
+#include "sim/memory_link.hpp"
+#include "sim/world.hpp"
+#include "transport/memory/memory_transport.hpp"
+
+namespace warren::sim {
+
+/// One file of a dataset made for a test.
+struct TestFile {
+  std::string path;  ///< Relative.
+  std::size_t bytes = 0;
+};
+
+/// Writes the files under `folder`, their content derived from `seed` and their path. All of them
+/// have one fixed time of change, so that no run depends on when it runs.
+void write_files(const std::filesystem::path& folder, const std::vector<TestFile>& files,
+                 std::uint64_t seed);
+/// Changes some bytes in the middle of every file, but neither size nor time: a disk that lies.
+void corrupt_files(const std::filesystem::path& folder, const std::vector<TestFile>& files);
+/// The first path that differs between two folders; empty when they are the same.
+std::string first_difference(const std::filesystem::path& a, const std::filesystem::path& b,
+                             const std::vector<TestFile>& files);
+
+/// Host `host` of the world, running a node that listens at /memory/<host>.
+struct Member {
+  Host host = 0;
+  std::filesystem::path folder;  ///< What it shares is in "shared", what it gets in "got".
+  std::unique_ptr<runtime::Runtime> runtime;
+  std::unique_ptr<node::Node> node;
+  transfer::TransferId transfer = 0;
+  bool ended = false;  ///< Its transfer is completed or failed.
+
+  std::string address() const;
+};
+
+class NodeNetwork {
+ public:
+  /// Starts `count` nodes on the hosts 1 to `count`.
+  NodeNetwork(std::uint64_t seed, std::size_t count);
+  ~NodeNetwork();
+  NodeNetwork(const NodeNetwork&) = delete;
+  NodeNetwork& operator=(const NodeNetwork&) = delete;
+
+  /// A ring, and from every node one connection to a random other.
+  void connect_all();
+  /// Shares the folder "shared" of a member and returns its root.
+  Cid share(Member& member, const std::string& name);
+  /// Every member of `who` begins to fetch `root`.
+  void get(const std::vector<Member*>& who, const Cid& root);
+  /// Runs until every transfer of `who` has ended; false when that takes longer than `max`.
+  bool run_until_ended(const std::vector<Member*>& who, Duration max);
+  /// How the transfers of `who` stand, for the message of a failure.
+  std::string describe(const std::vector<Member*>& who) const;
+
+  World world;
+  std::vector<std::unique_ptr<Member>> members;
+
+ private:
+  std::filesystem::path folder_;
+  transport::memory::Hub hub_;
+  std::uint64_t changes_ = 0;  ///< Of any transfer's state.
+};
+
+}  // namespace warren::sim
