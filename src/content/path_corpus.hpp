@@ -43,7 +43,7 @@ inline std::vector<std::string> refused_names() {
       "a/."s,
       "/etc/passwd"s,
       "/etc/shadow"s,
-      "/root/.ssh/authorized_keys"s,
+      "/home/a/.ssh/authorized_keys"s,
       "../../etc/passwd"s,
       "../../../../../../../../etc/passwd"s,
       ".ssh/authorized_keys"s,
