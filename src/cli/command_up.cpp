@@ -64,10 +64,10 @@ std::string started_text(const node::NodeStatus& status, const node::Paths& path
   }
   std::string discovery;
   for (const node::DiscoveryView& source : status.discovery) {
-    if (!discovery.empty()) discovery += ", ";
-    discovery += source.name + (source.problem.empty() ? "" : " (not running)");
+    discovery += fmt::format("{}{} {}", discovery.empty() ? "" : ", ", source.name,
+                             source.problem.empty() ? "on" : "not running");
   }
-  text += fmt::format("discovery  {}\n", discovery.empty() ? "off" : discovery);
+  text += fmt::format("discovery  {}\n", discovery.empty() ? "mdns off" : discovery);
   text += fmt::format("state      {}\n", paths.state_dir);
   text += "ready      Ctrl-C stops it\n";
   return text;

@@ -1,0 +1,107 @@
+#include "cli/parser.hpp"
+
+#include <gtest/gtest.h>
+
+namespace warren::cli {
+namespace {
+
+const ParsedCommand& command_of(const Result<Parsed>& parsed) {
+  static const ParsedCommand kNone;
+  if (!parsed || !std::holds_alternative<ParsedCommand>(*parsed)) return kNone;
+  return std::get<ParsedCommand>(*parsed);
+}
+
+std::string error_of(std::vector<std::string> words) {
+  const auto parsed = parse_command_line(std::move(words));
+  if (parsed) return "no error";
+  EXPECT_EQ(parsed.error().code(), ErrorCode::kInvalidArgument);
+  return parsed.error().message();
+}
+
+TEST(Parser, GlobalOptionsStandAnywhere) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--home", "/h", "--json", "status"},
+        {"status", "--json", "--home", "/h"},
+        {"--json", "status", "--home=/h"}}) {
+    const auto parsed = parse_command_line(words);
+    ASSERT_TRUE(parsed) << parsed.error().message();
+    ASSERT_NE(command_of(parsed).command, nullptr);
+    EXPECT_EQ(command_of(parsed).command->name, "status");
+    EXPECT_EQ(command_of(parsed).args.text("home"), "/h");
+    EXPECT_TRUE(command_of(parsed).args.flag("json"));
+  }
+}
+
+TEST(Parser, ReadsArgumentsAndOptions) {
+  const auto parsed =
+      parse_command_line({"get", "photos", "--from", "a", "--from", "b", "--wait", "1.5"});
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  const Args& args = command_of(parsed).args;
+  EXPECT_EQ(args.text("CID|NAME"), "photos");
+  EXPECT_EQ(args.list("from"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(args.seconds("wait"), 1.5);
+  EXPECT_FALSE(args.flag("foreground"));
+  EXPECT_EQ(args.text("out"), "");
+}
+
+TEST(Parser, ShortOptionsAndSizesWork) {
+  const auto ping = parse_command_line({"ping", "X", "-c", "5"});
+  ASSERT_TRUE(ping) << ping.error().message();
+  EXPECT_EQ(command_of(ping).args.number("count"), 5u);
+  const auto perf = parse_command_line({"perf", "X", "--upload-bytes", "2MiB"});
+  ASSERT_TRUE(perf) << perf.error().message();
+  EXPECT_EQ(command_of(perf).args.number("upload-bytes"), 2u << 20);
+}
+
+TEST(Parser, AMistypedCommandIsAnsweredWithTheNearestOne) {
+  EXPECT_EQ(error_of({"peesr"}), "there is no command 'peesr'; did you mean 'peers'?");
+  EXPECT_EQ(error_of({"--home", "/h", "--json", "shrae"}),
+            "there is no command 'shrae'; did you mean 'share'?");
+  EXPECT_EQ(error_of({"bogus"}), "there is no command 'bogus'");
+}
+
+TEST(Parser, EveryOtherMistakeIsNamed) {
+  EXPECT_EQ(error_of({"share"}), "PATH is missing");
+  EXPECT_EQ(error_of({"get"}), "CID|NAME is missing");
+  EXPECT_EQ(error_of({"share", "a", "b"}), "'b' is one argument too many");
+  EXPECT_EQ(error_of({"get", "x", "--ot", "d"}),
+            "there is no option '--ot'; did you mean '--out'?");
+  EXPECT_EQ(error_of({"ping", "x", "-c", "many"}),
+            "-c,--count must be a whole number from 1 to 100000; found 'many'");
+  EXPECT_EQ(error_of({"ping", "x", "-c", "0"}),
+            "-c,--count must be a whole number from 1 to 100000; found '0'");
+  EXPECT_EQ(error_of({"get", "x", "--wait", "soon"}),
+            "--wait must be a number of seconds from 0 to 2592000; found 'soon'");
+  EXPECT_EQ(error_of({"get", ""}), "CID|NAME must not be empty");
+  EXPECT_EQ(error_of({"--json"}), "a command is missing");
+  EXPECT_NE(error_of({"get", "x", "--out"}), "no error");
+}
+
+TEST(Parser, HelpIsFoundEverywhere) {
+  const auto topic = [](std::vector<std::string> words) -> std::string {
+    const auto parsed = parse_command_line(std::move(words));
+    if (!parsed || !std::holds_alternative<HelpWanted>(*parsed)) return "no help";
+    const auto& wanted = std::get<HelpWanted>(*parsed);
+    return wanted.command != nullptr ? std::string(wanted.command->name) : wanted.topic;
+  };
+  EXPECT_EQ(topic({"--help"}), "");
+  EXPECT_EQ(topic({"-h"}), "");
+  EXPECT_EQ(topic({"help"}), "");
+  EXPECT_EQ(topic({"get", "--help"}), "get");
+  EXPECT_EQ(topic({"--json", "get", "-h"}), "get");
+  EXPECT_EQ(topic({"help", "get"}), "get");
+  EXPECT_EQ(topic({"help", "exit-codes"}), "exit-codes");
+}
+
+TEST(Parser, NoWordAtAllIsNoMistake) {
+  const auto parsed = parse_command_line({});
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(std::holds_alternative<NothingWanted>(*parsed));
+}
+
+TEST(Parser, HostileWordsAreShownEscaped) {
+  EXPECT_EQ(error_of({"\x1b[31m"}), "there is no command '\\x1b[31m'");
+}
+
+}  // namespace
+}  // namespace warren::cli
