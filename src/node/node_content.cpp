@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/log.hpp"
 #include "node/escape.hpp"
 #include "node/node.hpp"
@@ -122,12 +125,20 @@ awaitable<void> Node::rehash_changed_shares() {
   }
 }
 
+/// A mistyped CID is an error at once; anything shorter, or with other characters, is a name.
+static bool looks_like_cid(std::string_view text) {
+  constexpr std::size_t kShortestCid = 46;  // "Qm..." of a sha2-256 digest.
+  return text.size() >= kShortestCid && std::ranges::all_of(text, [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c));
+         });
+}
+
 awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
   transfer::GetRequest request;
   auto root = Cid::parse(wanted.what);
   if (root) {
     request.root = *root;
-  } else if (root.error().code() == ErrorCode::kUnsupported) {
+  } else if (looks_like_cid(wanted.what)) {
     co_return fail(std::move(root).error());
   } else {
     request.name = wanted.what;
