@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,11 +25,14 @@ namespace warren::transfer {
 
 namespace fs = std::filesystem;
 
-/// A folder that goes with the object.
+/// A folder that goes with the object; in memory where the machine has that, because these tests
+/// wait for the disk often.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "warren-transfer-XXXXXX").string();
+    const fs::path memory = "/dev/shm";
+    const fs::path parent = fs::is_directory(memory) ? memory : fs::temp_directory_path();
+    std::string name = (parent / "warren-transfer-XXXXXX").string();
     path_ = ::mkdtemp(name.data());
   }
   ~TemporaryFolder() {
