@@ -377,16 +377,17 @@ void Store::cache_locked(const std::shared_ptr<const Tree>& tree) {
 }
 
 Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
-  TreeReader reader(root);
+  std::vector<NodeBlock> blocks;
   {
     const std::lock_guard lock(mutex_);
     if (auto cached = cached_locked(root)) return cached;
-    const auto loaded = guarded([&]() -> Result<> {
+    auto loaded = guarded([&]() -> Result<std::shared_ptr<const Tree>> {
       const auto dataset = dataset_locked(root);
       if (!dataset) return no_dataset(root);
       if (root.codec == Codec::kRaw) {
-        cache_locked(std::make_shared<const Tree>(leaf_tree(root, dataset->bytes)));
-        return {};
+        auto tree = std::make_shared<const Tree>(leaf_tree(root, dataset->bytes));
+        cache_locked(tree);
+        return tree;
       }
       Query query(
           database_->prepared("SELECT cid, bytes FROM dataset_nodes JOIN nodes ON nodes.id "
@@ -394,19 +395,21 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
       query.with(dataset->id);
       while (query.step()) {
         WARREN_TRY(const Cid cid, Cid::from_bytes(query.bytes(0)));
-        WARREN_TRY_VOID(reader.add(cid, query.bytes(1)));
+        blocks.push_back({cid, query.bytes(1)});
       }
-      return {};
+      return nullptr;
     });
-    if (!loaded) return fail(loaded.error());
-    if (root.codec == Codec::kRaw) return cached_locked(root);
+    if (!loaded || *loaded) return loaded;
   }
+  // Outside the lock: hashing and flattening a large tree takes a while.
+  TreeReader reader(root);
+  for (NodeBlock& block : blocks) WARREN_TRY_VOID(reader.add(block.cid, std::move(block.bytes)));
   if (!reader.complete()) {
     return fail(ErrorCode::kInternal,
                 fmt::format("the database lacks nodes of {}", root.to_string()),
                 "share the folder again");
   }
-  WARREN_TRY(Tree flattened, reader.finish());  // Outside the lock: it may take a while.
+  WARREN_TRY(Tree flattened, reader.finish());
   auto tree = std::make_shared<const Tree>(std::move(flattened));
   const std::lock_guard lock(mutex_);
   cache_locked(tree);

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace warren::runtime {
 namespace {
@@ -105,6 +107,49 @@ TEST_F(FileTest, NothingLeavesTheFolder) {
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(path_ / "out"), {}), 1);
   EXPECT_FALSE(in->open_file(std::string_view("a\0b", 3)));
+}
+
+// Someone swaps a folder for a symlink to another one, again and again, while it is written to.
+TEST_F(FileTest, NothingLeavesTheFolderDuringARace) {
+  fs::create_directories(path_ / "in" / "real");
+  fs::create_directory(path_ / "out");
+  write("out/secret", "secret");
+  write("in/real/secret", "public");
+  fs::create_directory_symlink("../out", path_ / "in" / "link");
+  const auto in = folder_.open_directory("in");
+  ASSERT_TRUE(in);
+
+  std::atomic<bool> stop{false};
+  std::jthread racer([&] {
+    while (!stop) {
+      EXPECT_EQ(::rename((path_ / "in/real").c_str(), (path_ / "in/now").c_str()), 0);
+      EXPECT_EQ(::rename((path_ / "in/now").c_str(), (path_ / "in/real").c_str()), 0);
+      EXPECT_EQ(::rename((path_ / "in/link").c_str(), (path_ / "in/now").c_str()), 0);
+      EXPECT_EQ(::rename((path_ / "in/now").c_str(), (path_ / "in/link").c_str()), 0);
+    }
+  });
+  int opened = 0;
+  int denied = 0;
+  for (int i = 0; i < 100'000 && (i < 3'000 || opened == 0 || denied == 0); ++i) {
+    if (const auto file = in->open_file("now/secret")) {
+      ++opened;
+      Bytes text(6);
+      ASSERT_TRUE(file->read_at(0, text));
+      ASSERT_EQ(as_text(text), "public");
+    } else if (file.error().code() == ErrorCode::kDenied) {
+      ++denied;
+    }
+    const std::string name = "now/" + std::to_string(i);
+    [[maybe_unused]] const auto created = in->create_file(name);
+    [[maybe_unused]] const auto folder = in->make_directory(name + "d");
+    [[maybe_unused]] const auto removed = in->remove_all("now/secret-not");
+  }
+  stop = true;
+  racer.join();
+  EXPECT_GT(opened, 0);
+  EXPECT_GT(denied, 0);
+  EXPECT_EQ(std::distance(fs::directory_iterator(path_ / "out"), {}), 1) << "only the secret";
+  EXPECT_EQ(read("out/secret"), "secret");
 }
 
 TEST_F(FileTest, SpecialFilesAreNotOpened) {
