@@ -15,6 +15,11 @@ using transport::Stream;
 // One buffer for reading and one for sending. Source: large enough that a wake-up of the coroutine
 // costs little per byte, small against the window of a stream (16 MiB).
 constexpr std::size_t kBufferBytes = 512u << 10;
+// For the last window of a slow link, which is acknowledged as a whole; a dead connection ends the
+// wait much sooner.
+constexpr Duration kFlushTimeMax = 10min;
+// For the refusal of a peer that has stopped an upload: it was sent before the stop.
+constexpr Duration kAnswerTimeMax = 1s;
 
 Bytes big_endian(std::uint64_t value) {
   Bytes out;
@@ -81,7 +86,7 @@ awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, PerfLimits 
   WARREN_CO_TRY_VOID(
       co_await send(runtime, stream, Bytes(), wanted, limits.stall_time_max, kNever));
   stream.close_write();
-  co_return co_await stream.flush(runtime.now() + limits.stall_time_max);
+  co_return co_await stream.flush(runtime.now() + kFlushTimeMax);
 }
 
 awaitable<void> serve_or_reset(swarm::Swarm& swarm, PerfLimits limits, ProtocolStream stream) {
@@ -90,6 +95,15 @@ awaitable<void> serve_or_reset(swarm::Swarm& swarm, PerfLimits limits, ProtocolS
     stream.stream->reset(served.error().code() == ErrorCode::kTooLarge ? CloseCode::kResourceLimit
                                                                        : CloseCode::kNone);
   }
+}
+
+/// Sends the request and the upload, to the last acknowledged byte.
+awaitable<Result<>> upload(runtime::Runtime& runtime, Stream& stream, std::uint64_t upload_bytes,
+                           std::uint64_t download_bytes, TimePoint deadline) {
+  WARREN_CO_TRY_VOID(co_await send(runtime, stream, big_endian(download_bytes), upload_bytes,
+                                   PerfLimits{}.stall_time_max, deadline));
+  stream.close_write();
+  co_return co_await stream.flush(deadline);
 }
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -108,19 +122,23 @@ void serve_perf(swarm::Swarm& swarm, PerfLimits limits) {
 awaitable<Result<PerfResult>> run_perf(swarm::Swarm& swarm, PeerId peer, std::uint64_t upload_bytes,
                                        std::uint64_t download_bytes, TimePoint deadline) {
   runtime::Runtime& runtime = swarm.runtime();
-  const Duration stall_time_max = PerfLimits{}.stall_time_max;
   const TimePoint start = runtime.now();
   std::vector<std::string> protocols(1, std::string(kPerfProtocol));
   WARREN_CO_TRY(const ProtocolStream opened,
                 co_await swarm.open_stream(std::move(peer), std::move(protocols), deadline));
   Stream& stream = *opened.stream;
-  WARREN_CO_TRY_VOID(co_await send(runtime, stream, big_endian(download_bytes), upload_bytes,
-                                   stall_time_max, deadline));
-  stream.close_write();
-  WARREN_CO_TRY_VOID(co_await stream.flush(deadline));
+  const auto sent = co_await upload(runtime, stream, upload_bytes, download_bytes, deadline);
+  if (!sent && sent.error().code() == ErrorCode::kReset) {
+    // A peer that does not speak the protocol stops the upload; its answer, if it came, says why.
+    std::uint8_t byte = 0;
+    const TimePoint soon = std::min(deadline, runtime.now() + kAnswerTimeMax);
+    WARREN_CO_TRY_VOID(co_await stream.read_some(MutableBytes(&byte, 1), soon));
+  }
+  WARREN_CO_TRY_VOID(sent);
   const TimePoint uploaded = runtime.now();
-  WARREN_CO_TRY(const std::uint64_t received,
-                co_await drain(runtime, stream, download_bytes, stall_time_max, deadline));
+  WARREN_CO_TRY(
+      const std::uint64_t received,
+      co_await drain(runtime, stream, download_bytes, PerfLimits{}.stall_time_max, deadline));
   if (received != download_bytes) {
     co_return fail(ErrorCode::kMalformed, fmt::format("the peer sent {} of the {} bytes asked for",
                                                       received, download_bytes));

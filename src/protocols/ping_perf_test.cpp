@@ -162,9 +162,11 @@ TEST_F(ExchangeTest, PerfWorksWithNoBytesAndWithOne) {
 }
 
 TEST_F(ExchangeTest, PerfSaysWhenThePeerDoesNotSpeakIt) {
-  const auto result = sim::run(world, run_perf(*a.swarm, b.id, 1, 1, world.now() + 10s));
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code(), ErrorCode::kUnsupported);
+  for (const std::uint64_t up : {std::uint64_t{1}, std::uint64_t{100} << 20}) {
+    const auto result = sim::run(world, run_perf(*a.swarm, b.id, up, 1, world.now() + 10s));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), ErrorCode::kUnsupported) << result.error().message();
+  }
 }
 
 TEST_F(ExchangeTest, ThePerfServerRefusesMoreThanItsLimitAndACutHeader) {

@@ -136,10 +136,10 @@ std::size_t Dialer::tasks_failed() const { return racers_failed_ + tasks_.failed
 
 awaitable<Result<std::shared_ptr<Connection>>> Dialer::dial(std::optional<PeerId> peer,
                                                             std::vector<Multiaddr> addresses,
-                                                            Patience patience, TimePoint deadline) {
+                                                            Retry retry, TimePoint deadline) {
   if (closing_) co_return fail(ErrorCode::kClosed, "the node is shutting down");
   WARREN_CO_TRY(const AttemptPtr attempt,
-                find_or_start(std::move(peer), std::move(addresses), patience));
+                find_or_start(std::move(peer), std::move(addresses), retry));
   const Waiter waiter(runtime_, attempt);
   Wake how = Wake::kNotified;
   if (!attempt->result) how = co_await waiter.signal->wait_until(deadline);
@@ -155,14 +155,13 @@ awaitable<Result<std::shared_ptr<Connection>>> Dialer::dial(std::optional<PeerId
 }
 
 Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
-                                                 std::vector<Multiaddr> addresses,
-                                                 Patience patience) {
+                                                 std::vector<Multiaddr> addresses, Retry retry) {
   if (peer) {
     const auto found = std::ranges::find_if(attempts_, [&](const AttemptPtr& attempt) {
       return attempt->peer == peer && !attempt->over();
     });
     if (found != attempts_.end()) {
-      add_addresses(**found, std::move(addresses), patience);
+      add_addresses(**found, std::move(addresses), retry);
       (*found)->wake->notify();
       return *found;
     }
@@ -172,7 +171,7 @@ Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
                 fmt::format("{} dials are in progress, the most allowed", attempts_.size()));
   }
   const auto attempt = std::make_shared<Attempt>(runtime_, std::move(peer));
-  add_addresses(*attempt, std::move(addresses), patience);
+  add_addresses(*attempt, std::move(addresses), retry);
   if (attempt->waiting.empty()) {
     return fail(summary(attempt->peer, attempt->failures,
                         attempt->failures.empty() ? "no address of it is known" : ""));
@@ -185,7 +184,7 @@ Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
   return attempt;
 }
 
-void Dialer::add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Patience patience) {
+void Dialer::add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Retry retry) {
   std::vector<Multiaddr> usable;
   for (const DialCandidate& candidate : attempt.waiting) usable.push_back(candidate.address);
   for (Multiaddr& address : addresses) {
@@ -202,7 +201,7 @@ void Dialer::add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, P
     } else if (hooks_.transport_for(address.without_peer()) == nullptr) {
       skip(ErrorCode::kUnsupported, "no transport here dials such an address");
     } else if (const auto until = backoff_.until(address, runtime_.now());
-               until && patience == Patience::kLeaveFailedAlone) {
+               until && retry == Retry::kLeaveFailedAlone) {
       const auto left = std::chrono::ceil<std::chrono::seconds>(*until - runtime_.now());
       skip(ErrorCode::kLimited,
            fmt::format("it failed lately and is tried again in {} s", left.count()));

@@ -26,14 +26,11 @@ class Dialer {
   Dialer(runtime::Runtime& runtime, const SwarmConfig& config, Hooks hooks);
   ~Dialer();
 
-  /// Whether addresses that failed lately are tried nevertheless.
-  enum class Patience { kLeaveFailedAlone, kTryAll };
-
   /// The first good connection, adopted. Without `peer` whoever answers is taken. Errors and
   /// Cancel: as Swarm::connect.
   awaitable<Result<std::shared_ptr<Connection>>> dial(std::optional<PeerId> peer,
-                                                      std::vector<Multiaddr> addresses,
-                                                      Patience patience, TimePoint deadline);
+                                                      std::vector<Multiaddr> addresses, Retry retry,
+                                                      TimePoint deadline);
   /// Addresses being tried now.
   std::size_t dials() const { return dials_; }
   /// `peer` was heard from: nothing of it needs to be left alone any longer.
@@ -49,9 +46,9 @@ class Dialer {
   using AttemptPtr = std::shared_ptr<Attempt>;
 
   /// Adds what may be tried of `addresses` to `attempt`, and why not for the rest.
-  void add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Patience patience);
+  void add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Retry retry);
   Result<AttemptPtr> find_or_start(std::optional<PeerId> peer, std::vector<Multiaddr> addresses,
-                                   Patience patience);
+                                   Retry retry);
   void start_due(const AttemptPtr& attempt);
   void settle(const AttemptPtr& attempt);
   awaitable<void> run(AttemptPtr attempt);

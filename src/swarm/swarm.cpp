@@ -228,14 +228,13 @@ std::size_t Swarm::disconnect(const PeerId& peer) {
 
 awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(PeerId peer,
                                                               std::vector<Multiaddr> addresses,
-                                                              TimePoint deadline) {
+                                                              TimePoint deadline, Retry retry) {
   if (peer == local_peer_) {
     co_return fail(ErrorCode::kInvalidArgument,
                    fmt::format("{} is this node itself", peer.to_string()));
   }
   if (const LinkPtr there = preferred(peer)) co_return there->connection;
-  auto dialed = co_await dialer_->dial(peer, std::move(addresses),
-                                       Dialer::Patience::kLeaveFailedAlone, deadline);
+  auto dialed = co_await dialer_->dial(peer, std::move(addresses), retry, deadline);
   if (dialed || dialed.error().code() == ErrorCode::kCancelled) co_return dialed;
   // The peer may have come to us meanwhile.
   if (const LinkPtr there = preferred(peer)) co_return there->connection;
@@ -254,8 +253,7 @@ awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(Multiaddr address,
   }
   std::vector<Multiaddr> addresses;
   addresses.push_back(std::move(address));
-  co_return co_await dialer_->dial(std::move(peer), std::move(addresses), Dialer::Patience::kTryAll,
-                                   deadline);
+  co_return co_await dialer_->dial(std::move(peer), std::move(addresses), Retry::kTryAll, deadline);
 }
 
 // ---------------------------------------------------------------------------------- events

@@ -66,6 +66,12 @@ struct SwarmStats {
   std::size_t tasks_failed = 0;           ///< Handlers that ended by an exception: our own bugs.
 };
 
+/// Whether addresses that failed lately are dialled nevertheless.
+enum class Retry {
+  kLeaveFailedAlone,  ///< For what a program does by itself.
+  kTryAll,            ///< For a person who asks for it.
+};
+
 class Dialer;
 
 /// Owns transports, listeners and connections of one node. Core thread only. It must be closed
@@ -100,7 +106,8 @@ class Swarm {
   /// address is left alone after a failure; kClosed. Cancel: gives up this caller's wait.
   awaitable<Result<std::shared_ptr<Connection>>> connect(PeerId peer,
                                                          std::vector<Multiaddr> addresses,
-                                                         TimePoint deadline);
+                                                         TimePoint deadline,
+                                                         Retry retry = Retry::kLeaveFailedAlone);
   /// Whoever answers at `address`; with a /p2p in it only that peer. Tries at once, whatever failed
   /// before.
   awaitable<Result<std::shared_ptr<Connection>>> connect(Multiaddr address, TimePoint deadline);
