@@ -285,6 +285,7 @@ awaitable<Result<>> Download::move_data() {
   set_phase(Phase::kDownloading);
   for (;;) {
     const TimePoint now = runtime_.now();
+    drop_disconnected();
     const TimePoint next_peers = ask_peers(now);
     attach_holders();
     if (now >= scheduler_timer_) {

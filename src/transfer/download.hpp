@@ -60,8 +60,8 @@ class Download {
   awaitable<Outcome> run();
   /// Makes run() return soon. Idempotent.
   void stop();
-  /// Connections came or went: look for sources now.
-  void peers_changed() { wake_->notify(); }
+  /// The first connection to a peer came, or the last one went.
+  void peer_changed(const PeerId& peer);
   /// The record with what this run has learned: root, name, paths, bytes.
   const content::TransferRecord& record() const noexcept { return record_; }
   /// Fills in everything but id, state and error.
@@ -146,6 +146,7 @@ class Download {
   bool any_in_state(SourceState state) const;
   void on_source_error(Source& source, const Error& error);
   void ban_if_bad(Source& source);
+  void drop_disconnected();
   void attach_holders();
   void detach(Source& source, SourceState state, Duration pause);
   void apply(std::vector<SchedulerAction> actions);

@@ -141,6 +141,21 @@ void Download::ban_if_bad(Source& source) {
   }
 }
 
+void Download::peer_changed(const PeerId& peer) {
+  const auto found = sources_.find(peer);
+  if (found != sources_.end() && found->second->state == SourceState::kFailed) {
+    found->second->retry_at = runtime_.now();
+  }
+  wake_->notify();
+}
+
+void Download::drop_disconnected() {
+  for (const auto& [peer, source] : sources_) {
+    if (source->state != SourceState::kHolder || context_.swarm.is_connected(peer)) continue;
+    on_source_error(*source, Error(ErrorCode::kUnreachable, "the connection has ended"));
+  }
+}
+
 void Download::attach_holders() {
   for (const auto& [peer, source] : sources_) {
     if (source->state != SourceState::kHolder || source->id) continue;

@@ -135,12 +135,14 @@ awaitable<Result<>> TransferManager::Impl::open() {
                       entry->error->code() == ErrorCode::kNoSpace;
     if (entry->state == State::kActive || full) launch(entry);
   }
-  swarm_.on_connection([alive = std::weak_ptr<bool>(alive_), this](const swarm::ConnectionEvent&) {
-    if (alive.expired()) return;
-    for (const auto& [id, entry] : entries_) {
-      if (entry->download) entry->download->peers_changed();
-    }
-  });
+  swarm_.on_connection(
+      [alive = std::weak_ptr<bool>(alive_), this](const swarm::ConnectionEvent& event) {
+        if (alive.expired() || !event.first_or_last) return;
+        const PeerId& peer = event.connection->info().remote_peer;
+        for (const auto& [id, entry] : entries_) {
+          if (entry->download) entry->download->peer_changed(peer);
+        }
+      });
   const limits::Transfer& limits = config_.limits;
   swarm_.set_handler(
       std::string(kDataProtocol),

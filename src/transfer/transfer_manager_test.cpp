@@ -333,5 +333,204 @@ TEST(TransferManager, LeavesADifferentOneInPlaceAlone) {
   EXPECT_EQ(b->get(other).state, State::kCompleted);
 }
 
+// Makes the disk of a node what it was at some moment, as a kill and a new start would.
+class Crash {
+ public:
+  explicit Crash(const TestNode& node) : folder_(node.folder()) {
+    fs::copy(folder_, image(), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  }
+  // The node must have been stopped.
+  void happen() const {
+    fs::remove_all(folder_);
+    fs::rename(image(), folder_);
+  }
+
+ private:
+  fs::path image() const { return folder_.string() + ".image"; }
+  fs::path folder_;
+};
+
+TEST(TransferManager, FetchesNoVerifiedChunkAgainAfterAKill) {
+  for (std::uint64_t moment = 1; moment <= 8; ++moment) {
+    TestNet net(moment);
+    net.world.link.bytes_per_second = 10u << 20;
+    write_sample(net.path() / "data");
+    write_file(net.path() / "data/large2.bin", random_text(20u << 20, 9));
+    const auto a = net.node(1);
+    auto b = net.node(2);
+    const Cid root = a->share(net.path() / "data", "data");
+    b->connect(*a);
+    const TransferId id = b->start_get(by_root(root));
+    net.world.run_for(moment * 300ms);
+    const Progress before = *b->manager().progress(id);
+    const Crash crash(*b);
+    b->stop();
+    EXPECT_FALSE(fs::exists(b->got() / "data"));
+    crash.happen();
+    b->start();
+    EXPECT_EQ(b->manager().progress(id)->state, State::kActive);
+    b->connect(*a);
+    const Progress got = b->wait(id);
+    EXPECT_EQ(got.state, State::kCompleted) << why(got);
+    EXPECT_EQ(got.bytes_verified + got.bytes_reused, got.bytes_total);
+    // What had been verified at the moment of the kill, but for what was not noted down yet.
+    EXPECT_GE(got.bytes_reused + (16u << 20), before.bytes_done);
+    if (moment >= 6) EXPECT_GT(got.bytes_reused, 5u << 20);
+    EXPECT_EQ(difference(net.path() / "data", b->got() / "data"), "");
+    const auto items = fs::directory_iterator(b->got());
+    EXPECT_EQ(std::distance(fs::begin(items), fs::end(items)), 1) << "a temporary name is left";
+  }
+}
+
+TEST(TransferManager, PausesResumesAndCancels) {
+  TestNet net;
+  net.world.link.bytes_per_second = 10u << 20;
+  write_file(net.path() / "big", random_text(30u << 20, 6));
+  const auto a = net.node(1);
+  const auto b = net.node(2);
+  const Cid root = a->share(net.path() / "big", "big");
+  b->connect(*a);
+  const TransferId id = b->start_get(by_root(root));
+  EXPECT_EQ(b->start_get(by_root(root)), id) << "the same is not started twice";
+  net.world.run_for(1s);
+  EXPECT_TRUE(sim::run(net.world, b->manager().pause(id)));
+  const Progress paused = *b->manager().progress(id);
+  EXPECT_EQ(paused.state, State::kPaused);
+  EXPECT_GT(paused.bytes_done, 0u);
+  EXPECT_LT(paused.bytes_done, paused.bytes_total);
+  EXPECT_EQ(b->wait(id).state, State::kPaused);
+  net.world.run_for(1min);
+  EXPECT_EQ(b->manager().progress(id)->bytes_done, paused.bytes_done);
+  EXPECT_FALSE(fs::exists(b->got() / "big"));
+  b->stop();
+  b->start();
+  net.world.run_for(10s);
+  EXPECT_EQ(b->manager().progress(id)->state, State::kPaused) << "a start does not resume it";
+
+  b->connect(*a);
+  EXPECT_TRUE(sim::run(net.world, b->manager().resume(id)));
+  const Progress got = b->wait(id);
+  EXPECT_EQ(got.state, State::kCompleted) << why(got);
+  EXPECT_EQ(got.bytes_reused, paused.bytes_done);
+  EXPECT_EQ(sim::run(net.world, b->manager().resume(id)).error().code(), ErrorCode::kConflict);
+
+  GetRequest second = by_root(root);
+  second.save_as = "second";
+  const TransferId doomed = b->start_get(second);
+  net.world.run_for(1s);
+  EXPECT_TRUE(sim::run(net.world, b->manager().cancel(doomed)));
+  EXPECT_FALSE(b->manager().progress(doomed));
+  EXPECT_EQ(sim::run(net.world, b->manager().pause(doomed)).error().code(), ErrorCode::kNotFound);
+  const auto items = fs::directory_iterator(b->got());
+  EXPECT_EQ(std::distance(fs::begin(items), fs::end(items)), 1) << "the temporary file is left";
+  EXPECT_EQ(b->manager().list().size(), 1u);
+}
+
+TEST(TransferManager, WaitsForItsTurn) {
+  TestNet net;
+  net.world.link.bytes_per_second = 10u << 20;
+  TransferConfig config;
+  config.limits.transfers_max = 1;
+  const auto a = net.node(1);
+  const auto b = net.node(2, config);
+  b->connect(*a);
+  std::vector<TransferId> ids;
+  for (const std::string name : {"x", "y", "z"}) {
+    write_file(net.path() / name, random_text(10u << 20, static_cast<std::uint64_t>(name[0])));
+    ids.push_back(b->start_get(by_root(a->share(net.path() / name, name))));
+  }
+  net.world.run_for(500ms);
+  EXPECT_EQ(b->manager().progress(ids[0])->phase, Phase::kDownloading);
+  EXPECT_EQ(b->manager().progress(ids[1])->phase, Phase::kQueued);
+  EXPECT_TRUE(sim::run(net.world, b->manager().cancel(ids[1])));
+  EXPECT_EQ(b->wait(ids[2]).state, State::kCompleted);
+  EXPECT_EQ(b->wait(ids[0]).state, State::kCompleted);
+}
+
+TEST(TransferManager, PausesWhenTheDiskIsFullAndGoesOnByItself) {
+  TestNet net;
+  net.world.link.bytes_per_second = 20u << 20;
+  std::uint64_t room = 15u << 20;
+  TransferConfig config;
+  config.disk_hooks.free_bytes = [&room] { return room; };
+  config.disk_hooks.before_write = [&room](std::uint64_t bytes) -> Result<> {
+    if (room < bytes) return fail(ErrorCode::kNoSpace, "the disk is full");
+    room -= bytes;
+    return {};
+  };
+  write_file(net.path() / "data/one", random_text(20u << 20, 1));
+  write_file(net.path() / "data/two", random_text(20u << 20, 2));
+  const auto a = net.node(1);
+  const auto b = net.node(2, config);
+  const Cid root = a->share(net.path() / "data", "data");
+  b->connect(*a);
+  const TransferId id = b->start_get(by_root(root));
+  net.world.run_for(5s);
+  Progress progress = *b->manager().progress(id);
+  EXPECT_EQ(progress.state, State::kPaused);
+  ASSERT_TRUE(progress.error);
+  EXPECT_EQ(progress.error->code(), ErrorCode::kNoSpace);
+  EXPECT_NE(progress.error->message().find("40.0 MiB"), std::string::npos) << why(progress);
+  EXPECT_NE(progress.error->message().find("15.0 MiB"), std::string::npos) << why(progress);
+
+  room = 45u << 20;  // It begins, and another program takes the space meanwhile.
+  net.world.run_for(5s);
+  room = std::min<std::uint64_t>(room, 1000);
+  net.world.run_for(500ms);
+  progress = *b->manager().progress(id);
+  if (progress.state != State::kCompleted) EXPECT_EQ(progress.state, State::kPaused);
+  room = 100u << 20;
+  const Progress got = b->wait(id);
+  EXPECT_EQ(got.state, State::kCompleted) << why(got);
+  EXPECT_EQ(difference(net.path() / "data", b->got() / "data"), "");
+}
+
+TEST(TransferManager, KeepsWhatItHasWhenAWriteFindsTheDiskFull) {
+  TestNet net;
+  net.world.link.bytes_per_second = 20u << 20;
+  std::uint64_t room = 25u << 20;
+  TransferConfig config;
+  config.disk_hooks.before_write = [&room](std::uint64_t bytes) -> Result<> {
+    if (room < bytes) return fail(ErrorCode::kNoSpace, "the disk is full");
+    room -= bytes;
+    return {};
+  };
+  config.disk_hooks.free_bytes = [&room] { return room < (1u << 20) ? 0 : 1ull << 40; };
+  write_file(net.path() / "big", random_text(40u << 20, 1));
+  const auto a = net.node(1);
+  const auto b = net.node(2, config);
+  const Cid root = a->share(net.path() / "big", "big");
+  b->connect(*a);
+  const TransferId id = b->start_get(by_root(root));
+  net.world.run_for(20s);
+  const Progress paused = *b->manager().progress(id);
+  EXPECT_EQ(paused.state, State::kPaused) << why(paused);
+  EXPECT_EQ(paused.bytes_done, 25u << 20);
+  room = 15u << 20;  // Exactly what is missing: nothing may be fetched again.
+  const Progress got = b->wait(id);
+  EXPECT_EQ(got.state, State::kCompleted) << why(got);
+  EXPECT_EQ(got.bytes_reused, 25u << 20);
+  EXPECT_EQ(difference(net.path() / "big", b->got() / "big"), "");
+}
+
+TEST(TransferManager, GivesTheSameTraceForTheSameSeed) {
+  const auto trace = [](std::uint64_t seed) {
+    TestNet net(seed);
+    net.world.link.bytes_per_second = 20u << 20;
+    write_file(net.path() / "big", random_text(10u << 20, 6));
+    const auto a = net.node(1);
+    const auto b = net.node(2);
+    const auto c = net.node(3);
+    const Cid root = a->share(net.path() / "big", "big");
+    b->share(net.path() / "big", "big");
+    c->connect(*a);
+    c->connect(*b);
+    EXPECT_EQ(c->get(root).state, State::kCompleted);
+    return net.world.trace_hash();
+  };
+  EXPECT_EQ(trace(3), trace(3));
+  EXPECT_NE(trace(3), trace(4));
+}
+
 }  // namespace
 }  // namespace warren::transfer
