@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -54,6 +56,11 @@ Result<std::uint64_t> free_bytes_of_fd(int fd) {
   struct statvfs found{};
   if (::fstatvfs(fd, &found) != 0) return fail(system_error("ask for free space", errno));
   return static_cast<std::uint64_t>(found.f_bavail) * found.f_frsize;
+}
+
+bool lies_in_memory(int fd) {
+  struct statfs found{};
+  return ::fstatfs(fd, &found) == 0 && found.f_type == TMPFS_MAGIC;
 }
 
 // The error of a write that may have failed for want of space, with the numbers.
@@ -168,6 +175,14 @@ Result<> File::write_at(std::uint64_t offset, BytesView bytes) const {
 Result<> File::preallocate(std::uint64_t bytes) const {
   if (bytes == 0) return {};
   WARREN_TRY(const FileInfo before, info());
+  if (lies_in_memory(fd_.get())) {
+    // Reserving there clears every page, which costs as much as writing the file once more.
+    WARREN_TRY(const std::uint64_t free, free_bytes_of_fd(fd_.get()));
+    if (bytes > before.stamp.size && bytes - before.stamp.size > free) {
+      return fail(space_error("reserve space", bytes - before.stamp.size, fd_.get(), ENOSPC));
+    }
+    return bytes > before.stamp.size ? truncate(bytes) : Result<>();
+  }
   int failed = 0;
   do {
     failed = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
