@@ -9,8 +9,9 @@ namespace {
 
 using runtime::Wake;
 
-// 2026-01-01T00:00:00Z, where civil time begins in every world.
-constexpr WallTime kWallBegin{std::chrono::seconds(1'767'225'600)};
+// 2035-01-01T00:00:00Z, where civil time begins in every world: later than the real files that a
+// test writes, which must not seem to come from the future.
+constexpr WallTime kWallBegin{std::chrono::seconds(2'051'222'400)};
 // What a piece of slow work costs in virtual time.
 constexpr Duration kWorkTime = 50us;
 constexpr std::size_t kPoolThreads = 2;

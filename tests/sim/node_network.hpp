@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "node/node.hpp"
+#include "runtime/task_group.hpp"
 #include "sim/memory_link.hpp"
 #include "sim/world.hpp"
 #include "transport/memory/memory_transport.hpp"
@@ -37,7 +38,10 @@ struct Member {
   std::unique_ptr<runtime::Runtime> runtime;
   std::unique_ptr<node::Node> node;
   transfer::TransferId transfer = 0;
-  bool ended = false;  ///< Its transfer is completed or failed.
+  bool ended = false;  ///< It has, and shares, what it was to get; or `error` says why not.
+  std::optional<Error> error;
+  std::uint64_t bad_chunks = 0;  ///< That it was sent.
+  std::unique_ptr<runtime::TaskGroup> tasks;
 
   std::string address() const;
 };
@@ -54,9 +58,10 @@ class NodeNetwork {
   void connect_all();
   /// Shares the folder "shared" of a member and returns its root.
   Cid share(Member& member, const std::string& name);
-  /// Every member of `who` begins to fetch `root`.
+  /// Every member of `who` begins to fetch `root` from whom it is connected to, and shares it in
+  /// turn as soon as it has it.
   void get(const std::vector<Member*>& who, const Cid& root);
-  /// Runs until every transfer of `who` has ended; false when that takes longer than `max`.
+  /// Runs until every one of `who` has ended; false when that takes longer than `max`.
   bool run_until_ended(const std::vector<Member*>& who, Duration max);
   /// How the transfers of `who` stand, for the message of a failure.
   std::string describe(const std::vector<Member*>& who) const;
@@ -65,9 +70,11 @@ class NodeNetwork {
   std::vector<std::unique_ptr<Member>> members;
 
  private:
+  awaitable<void> get_and_share(Member& member, Cid root);
+
   std::filesystem::path folder_;
   transport::memory::Hub hub_;
-  std::uint64_t changes_ = 0;  ///< Of any transfer's state.
+  std::uint64_t ended_ = 0;  ///< Members so far.
 };
 
 }  // namespace warren::sim
