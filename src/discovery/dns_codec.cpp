@@ -12,8 +12,8 @@ namespace warren::discovery {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 12;
-constexpr std::size_t kLabelBytesMax = 63;
-constexpr std::size_t kNameBytesMax = 254;  // 255 with the final zero. RFC 1035 section 3.1.
+// Pointers followed for one name. Writers need one; a chain of them only costs the reader.
+constexpr int kPointersMax = 16;
 constexpr std::uint16_t kClassIn = 1;
 constexpr std::uint16_t kTopBit = 0x8000;  // QU in a question, cache-flush in a record.
 constexpr std::uint16_t kResponseFlag = 0x8000;
@@ -22,86 +22,7 @@ constexpr std::uint16_t kAuthoritativeFlag = 0x0400;
 constexpr std::uint16_t kTruncatedFlag = 0x0200;
 constexpr std::uint16_t kErrorMask = 0x000f;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_text(std::string_view a, std::string_view b) {
-  // Length bytes are at most 63, below 'A': lower() leaves them alone.
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 }  // namespace
-
-// ------------------------------------------------------------------------------------ names
-
-Result<DnsName> DnsName::child(std::string_view label, const DnsName& parent) {
-  if (label.empty() || label.size() > kLabelBytesMax) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("a label of a domain name has 1 to {} bytes, not {}", kLabelBytesMax,
-                            label.size()));
-  }
-  if (1 + label.size() + parent.wire_.size() > kNameBytesMax) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("a domain name has at most {} bytes", kNameBytesMax));
-  }
-  DnsName name;
-  name.wire_.reserve(1 + label.size() + parent.wire_.size());
-  name.wire_.push_back(static_cast<char>(label.size()));
-  name.wire_.append(label).append(parent.wire_);
-  return name;
-}
-
-Result<DnsName> DnsName::parse(std::string_view text) {
-  if (text.ends_with('.')) text.remove_suffix(1);
-  DnsName name;
-  while (!text.empty()) {
-    const std::size_t dot = text.rfind('.');
-    const std::string_view label = dot == text.npos ? text : text.substr(dot + 1);
-    WARREN_TRY(name, child(label, name));
-    if (dot == text.npos) break;
-    text = text.substr(0, dot);
-    if (text.empty()) return child({}, name);  // The text began with a dot.
-  }
-  return name;
-}
-
-std::string_view DnsName::first_label() const noexcept {
-  if (wire_.empty()) return {};
-  return std::string_view(wire_).substr(1, static_cast<std::uint8_t>(wire_[0]));
-}
-
-DnsName DnsName::parent() const {
-  DnsName rest;
-  if (!wire_.empty()) rest.wire_ = wire_.substr(1 + first_label().size());
-  return rest;
-}
-
-std::string DnsName::to_string() const {
-  std::string text;
-  for (std::size_t at = 0; at < wire_.size();) {
-    const std::size_t length = static_cast<std::uint8_t>(wire_[at]);
-    if (at != 0) text.push_back('.');
-    for (const char c : std::string_view(wire_).substr(at + 1, length)) {
-      const bool plain = c > ' ' && c < 0x7f && c != '.' && c != '\\';
-      if (plain) {
-        text.push_back(c);
-      } else {
-        text += fmt::format("\\{:03}", static_cast<std::uint8_t>(c));
-      }
-    }
-    at += 1 + length;
-  }
-  return text.empty() ? "." : text;
-}
-
-bool same_name(const DnsName& a, const DnsName& b) noexcept {
-  return a.wire().size() == b.wire().size() && same_text(a.wire(), b.wire());
-}
-
-bool is_child_of(const DnsName& name, const DnsName& parent) noexcept {
-  const std::size_t label = name.first_label().size();
-  return label != 0 && name.wire().size() == 1 + label + parent.wire().size() &&
-         same_text(name.wire().substr(1 + label), parent.wire());
-}
 
 // ---------------------------------------------------------------------------------- reading
 
@@ -138,37 +59,40 @@ class DnsReader {
     DnsName out;
     std::size_t at = at_;
     std::size_t part_start = at_;
-    bool jumped = false;
+    int jumps = 0;
     for (;;) {
       if (at >= packet_.size()) return cut_off();
       const std::uint8_t length = packet_[at];
-      if (length >= 0xc0) {
-        if (packet_.size() - at < 2) return cut_off();
-        const std::size_t target = std::size_t{length & 0x3fu} << 8 | packet_[at + 1];
-        if (!jumped) at_ = at + 2;
-        jumped = true;
-        if (target >= part_start) {
-          return fail(
-              ErrorCode::kMalformed,
-              fmt::format("a compression pointer at byte {} leads to byte {}, not backwards", at,
-                          target));
+      if (length != 0 && length <= kDnsLabelBytesMax) {
+        at += 1u + length;
+        if (at > packet_.size()) return cut_off();
+        if (out.wire_.size() + (at - part_start) > kDnsNameBytesMax) {
+          return fail(ErrorCode::kMalformed, "a domain name is longer than 255 bytes");
         }
-        at = part_start = target;
         continue;
       }
-      if (length > kLabelBytesMax) {
-        return fail(ErrorCode::kMalformed, fmt::format("unknown label type {:#x}", length));
-      }
+      // The labels end here: all of this part at once.
+      out.wire_.append(as_text(packet_.subspan(part_start, at - part_start)));
       if (length == 0) {
-        if (!jumped) at_ = at + 1;
+        if (jumps == 0) at_ = at + 1;
         return out;
       }
-      if (packet_.size() - at < 1u + length) return cut_off();
-      if (out.wire_.size() + 1 + length > kNameBytesMax) {
-        return fail(ErrorCode::kMalformed, "a domain name is longer than 255 bytes");
+      if (length < 0xc0) {
+        return fail(ErrorCode::kMalformed, fmt::format("unknown label type {:#x}", length));
       }
-      out.wire_.append(as_text(packet_.subspan(at, 1u + length)));
-      at += 1u + length;
+      if (packet_.size() - at < 2) return cut_off();
+      const std::size_t target = std::size_t{length & 0x3fu} << 8 | packet_[at + 1];
+      if (jumps == 0) at_ = at + 2;
+      if (++jumps > kPointersMax) {
+        return fail(ErrorCode::kMalformed,
+                    fmt::format("a name of more than {} compression pointers", kPointersMax));
+      }
+      if (target >= part_start) {
+        return fail(ErrorCode::kMalformed,
+                    fmt::format("a compression pointer at byte {} leads to byte {}, not backwards",
+                                at, target));
+      }
+      at = part_start = target;
     }
   }
 

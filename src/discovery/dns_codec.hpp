@@ -12,6 +12,7 @@
 #include "base/bytes.hpp"
 #include "base/endpoint.hpp"
 #include "base/result.hpp"
+#include "discovery/dns_name.hpp"
 
 namespace warren::discovery {
 
@@ -20,42 +21,9 @@ inline constexpr std::size_t kDnsMessageBytesMax = 9'000;
 /// Questions of one message that are looked at; more is kTooLarge.
 inline constexpr std::size_t kDnsQuestionsMax = 64;
 /// Records of one message, all sections together, skipped ones included; more is kTooLarge.
-inline constexpr std::size_t kDnsRecordsMax = 256;
+inline constexpr std::size_t kDnsRecordsMax = 128;
 /// Strings of all TXT records of one message; more is kTooLarge.
 inline constexpr std::size_t kDnsStringsMax = 256;
-
-/// A domain name as it stands on the wire without its final zero: labels of 1 to 63 bytes, each
-/// behind its length, at most 254 bytes. The root is empty. Compares exactly; same_name() does not
-/// look at the case of ASCII letters.
-class DnsName {
- public:
-  DnsName() = default;
-  /// "_p2p._udp.local", with or without a final dot. A dot always separates labels.
-  /// Errors: kInvalidArgument for an empty or overlong label or name.
-  static Result<DnsName> parse(std::string_view text);
-
-  bool empty() const noexcept { return wire_.empty(); }
-  std::string_view wire() const noexcept { return wire_; }
-  /// The first label, without its length; empty for the root.
-  std::string_view first_label() const noexcept;
-  /// The name without its first label.
-  DnsName parent() const;
-  /// `label` (1 to 63 bytes) in front of `parent`. Errors: kInvalidArgument.
-  static Result<DnsName> child(std::string_view label, const DnsName& parent);
-  /// For logs: unprintable bytes and dots inside labels as \DDD.
-  std::string to_string() const;
-
-  auto operator<=>(const DnsName&) const = default;
-
- private:
-  friend class DnsReader;
-  std::string wire_;
-};
-
-/// Whether both name the same thing. Source: RFC 6762 section 16, ASCII case only.
-bool same_name(const DnsName& a, const DnsName& b) noexcept;
-/// Whether `name` is one label in front of `parent`.
-bool is_child_of(const DnsName& name, const DnsName& parent) noexcept;
 
 /// Source: IANA, DNS parameters, resource record types.
 enum class DnsType : std::uint16_t {

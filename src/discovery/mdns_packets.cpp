@@ -247,34 +247,36 @@ void read_strings(const TxtData& txt, const PeerId& self, const MdnsInterface& i
 std::vector<Announcement> read_announcements(const DnsMessage& message, const MdnsNames& names,
                                              const PeerId& self, const MdnsInterface& interface) {
   std::vector<Announcement> found;
-  const std::array sections{&message.answers, &message.authorities, &message.additionals};
-  std::size_t pointers = 0;
+  std::vector<std::string> instances;  // Lower case, beside `found`.
   for (const DnsRecord& record : message.answers) {
     const auto* ptr = std::get_if<PtrData>(&record.data);
     if (ptr == nullptr || !same_name(record.name, names.service)) continue;
     if (!is_child_of(ptr->target, names.service)) continue;
     if (same_name(ptr->target, names.instance)) continue;
-    if (pointers++ == kAnnouncementsPerPacketMax) break;
-
-    Announcement announcement;
-    announcement.name = lower_case(ptr->target.first_label());
-    announcement.ttl = record.ttl;
-    if (record.ttl.count() != 0) {
-      std::size_t looked_at = 0;
-      for (const auto* section : sections) {
-        for (const DnsRecord& other : *section) {
-          const auto* txt = std::get_if<TxtData>(&other.data);
-          if (txt == nullptr || other.ttl.count() == 0) continue;
-          if (!same_name(other.name, ptr->target)) continue;
-          announcement.flush = announcement.flush || other.flush;
-          announcement.ttl = std::min(announcement.ttl, other.ttl);
-          read_strings(*txt, self, interface, looked_at, announcement);
-        }
-      }
-      if (announcement.peer.empty()) continue;
-    }
-    found.push_back(std::move(announcement));
+    std::string instance = lower_case(ptr->target.wire());
+    if (std::ranges::find(instances, instance) != instances.end()) continue;
+    if (found.size() == kAnnouncementsPerPacketMax) break;
+    found.push_back({lower_case(ptr->target.first_label()), record.ttl, false, {}, {}});
+    instances.push_back(std::move(instance));
   }
+  if (found.empty()) return found;
+
+  std::size_t looked_at = 0;
+  for (const auto* section : {&message.answers, &message.authorities, &message.additionals}) {
+    for (const DnsRecord& record : *section) {
+      const auto* txt = std::get_if<TxtData>(&record.data);
+      if (txt == nullptr || record.ttl.count() == 0) continue;
+      const auto at = std::ranges::find(instances, lower_case(record.name.wire()));
+      if (at == instances.end()) continue;
+      Announcement& announcement = found[static_cast<std::size_t>(at - instances.begin())];
+      if (announcement.ttl.count() == 0) continue;
+      announcement.flush = announcement.flush || record.flush;
+      announcement.ttl = std::min(announcement.ttl, record.ttl);
+      read_strings(*txt, self, interface, looked_at, announcement);
+    }
+  }
+  std::erase_if(
+      found, [](const Announcement& each) { return each.ttl.count() != 0 && each.peer.empty(); });
   return found;
 }
 

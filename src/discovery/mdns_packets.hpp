@@ -16,7 +16,7 @@ namespace warren::discovery {
 /// Bytes of one packet that we send: fits every link's MTU with IPv6 (1,280) and its headers.
 /// Source: RFC 8200 section 5; RFC 6762 section 17 asks for packets below the MTU.
 inline constexpr std::size_t kMdnsPacketBytesMax = 1'200;
-/// Peers that one packet may announce, and addresses looked at for each; the rest is not read.
+/// Peers that one packet may announce, and addresses looked at in it; the rest is not read.
 inline constexpr std::size_t kAnnouncementsPerPacketMax = 8;
 inline constexpr std::size_t kAddressesPerPacketMax = 32;
 

@@ -58,7 +58,7 @@ class MdnsService::Driver {
   Result<> bind();
   awaitable<void> run();
   awaitable<void> receive_from(Family& family);
-  void take_batch(const Family& family, const runtime::ReceivedBatch& batch);
+  std::size_t take_batch(const Family& family, const runtime::ReceivedBatch& batch);
   void poll();
   void poll_interfaces();
   bool join(Family& family, const NetworkInterface& interface);
@@ -156,8 +156,7 @@ awaitable<void> MdnsService::Driver::receive_from(Family& family) {
     if (!batches) co_return;  // Cancelled or closed: the service stops.
     std::size_t packets = 0;
     for (const runtime::ReceivedBatch& batch : *batches) {
-      take_batch(family, batch);
-      packets += batch.segment_bytes == 0 ? 1 : 1 + batch.bytes.size() / batch.segment_bytes;
+      packets += take_batch(family, batch);
     }
     while (!may_read(packets)) {
       packets = 0;
@@ -167,17 +166,23 @@ awaitable<void> MdnsService::Driver::receive_from(Family& family) {
   }
 }
 
-void MdnsService::Driver::take_batch(const Family& family, const runtime::ReceivedBatch& batch) {
+/// Returns what counts towards packets_per_second_max: a packet of several MTUs counts as that
+/// many.
+std::size_t MdnsService::Driver::take_batch(const Family& family,
+                                            const runtime::ReceivedBatch& batch) {
   // Only what was multicast on a link that we are on: no one can ask from further away.
   // Source: RFC 6762 section 11.
-  if (batch.to.ip != family.group || !family.joined.contains(batch.interface_index)) return;
+  const bool ours = batch.to.ip == family.group && family.joined.contains(batch.interface_index);
+  std::size_t cost = 0;
   BytesView rest = batch.bytes;
   do {
     const std::size_t size = batch.segment_bytes == 0 ? rest.size() : batch.segment_bytes;
     const BytesView segment = rest.first(std::min(size, rest.size()));
-    handle(PacketReceived{batch.interface_index, batch.from, segment});
+    if (ours) handle(PacketReceived{batch.interface_index, batch.from, segment});
+    cost += 1 + segment.size() / kMdnsPacketBytesMax;
     rest = rest.subspan(segment.size());
   } while (!rest.empty());
+  return cost;
 }
 
 bool MdnsService::Driver::may_read(std::size_t packets) {

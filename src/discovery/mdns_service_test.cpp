@@ -20,6 +20,8 @@ using runtime::RealRuntime;
 using testing::make_peer;
 
 constexpr std::uint16_t kTestPort = 45'353;
+// On a busy computer. How fast it must be: mdns_sim_test.cpp and tests/netns.
+constexpr Duration kPatience = 10s;
 
 class Sink final : public PeerSink {
  public:
@@ -96,8 +98,8 @@ awaitable<void> find_each_other(RealRuntime& runtime, TestNode& a, TestNode& b) 
   const auto a_started = a.service.start(a.sink);
   const auto b_started = b.service.start(b.sink);
   EXPECT_TRUE(a_started && b_started);
-  const bool a_found = co_await wait_for(a.sink, 1, start + 2s);
-  const bool b_found = co_await wait_for(b.sink, 1, start + 2s);
+  const bool a_found = co_await wait_for(a.sink, 1, start + kPatience);
+  const bool b_found = co_await wait_for(b.sink, 1, start + kPatience);
   EXPECT_TRUE(a_found && b_found);
   if (a_found) {
     EXPECT_EQ(a.sink.known.begin()->first, b.id);
@@ -119,13 +121,13 @@ awaitable<void> find_each_other(RealRuntime& runtime, TestNode& a, TestNode& b) 
   // A goodbye is heard at once.
   const TimePoint stopped = runtime.now();
   co_await b.service.stop();
-  const bool gone = co_await wait_for(a.sink, 0, stopped + 1s);
+  const bool gone = co_await wait_for(a.sink, 0, stopped + kPatience);
   EXPECT_TRUE(gone);
   EXPECT_EQ(a.sink.lost, 1);
   co_await a.service.stop();
 }
 
-TEST(MdnsService, TwoOnLoopbackFindEachOtherWithinTwoSecondsAndSayGoodbye) {
+TEST(MdnsService, TwoOnLoopbackFindEachOtherAndSayGoodbye) {
   RealRuntime runtime;
   if (const auto reason = no_loopback(runtime); !reason.empty()) GTEST_SKIP() << reason;
   TestNode a(runtime, 1, 4001);
@@ -137,12 +139,12 @@ awaitable<void> change_address(RealRuntime& runtime, MdnsService& changing, Sink
                                std::vector<Multiaddr>& addresses) {
   EXPECT_TRUE(changing.start(own));
   EXPECT_TRUE(b.service.start(b.sink));
-  bool found = co_await wait_for(own, 1, runtime.now() + 2s);
+  bool found = co_await wait_for(own, 1, runtime.now() + kPatience);
   EXPECT_TRUE(found);
   EXPECT_TRUE(b.sink.known.empty());  // It listens nowhere yet.
   addresses.push_back(Multiaddr::quic({IpAddress::v4(127, 0, 0, 1), 4003, 0}));
   changing.addresses_changed();
-  found = co_await wait_for(b.sink, 1, runtime.now() + 2s);
+  found = co_await wait_for(b.sink, 1, runtime.now() + kPatience);
   EXPECT_TRUE(found);
   co_await changing.stop();
   co_await b.service.stop();
