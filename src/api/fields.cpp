@@ -36,7 +36,7 @@ std::uint64_t Fields::number(std::string_view name, std::uint64_t fallback, std:
                              std::uint64_t most) {
   const Json* value = find(name);
   if (value == nullptr) return fallback;
-  if (value->is_number_unsigned()) {
+  if (value->is_number_unsigned() || (value->is_number_integer() && *value >= 0)) {
     const auto found = value->get<std::uint64_t>();
     if (found >= least && found <= most) return found;
   }

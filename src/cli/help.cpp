@@ -105,12 +105,12 @@ std::string overview() {
          "\n"
          "Usage: warren [--home DIR] [--json] COMMAND [ARGUMENTS]\n"
          "\n"
-         "  run a node here          warren up\n"
-         "  see how it is            warren status\n"
-         "  see who is there         warren peers\n"
-         "  share a folder           warren share ~/photos\n"
-         "  fetch what a peer shares warren get photos --out ~/Downloads\n"
-         "  see the downloads        warren transfers\n"
+         "  run a node here           warren up\n"
+         "  see how it is             warren status\n"
+         "  see who is there          warren peers\n"
+         "  share a folder            warren share ~/photos\n"
+         "  fetch what a peer shares  warren get photos --out ~/Downloads\n"
+         "  see the downloads         warren transfers\n"
          "\n"
          "'warren --help' lists every command, 'warren help COMMAND' explains one.\n";
 }

@@ -99,10 +99,10 @@ void add_options(CLI::App& app, std::span<const OptionSpec> specs,
       continue;
     }
     CLI::Option* option = app.add_option(name, slot.values);
-    if (spec.kind == ValueKind::kList && !spec.is_argument()) {
-      option->type_size(1)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    } else {
-      option->type_size(1)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    option->type_size(1)->expected(1);
+    if (!spec.is_argument()) {
+      option->multi_option_policy(spec.kind == ValueKind::kList ? CLI::MultiOptionPolicy::TakeAll
+                                                                : CLI::MultiOptionPolicy::TakeLast);
     }
     option->required(spec.required);
   }
@@ -110,7 +110,14 @@ void add_options(CLI::App& app, std::span<const OptionSpec> specs,
 
 /// What CLI11 found wrong, in our words.
 Error usage_error(const CLI::App& app, const CommandSpec& command, const CLI::ParseError& thrown) {
-  const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+  std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+  for (const CLI::App* part : app.get_subcommands()) {
+    for (const CLI::Option* option : part->get_options()) {
+      if (option->get_positional() && option->results().size() > 1) {
+        extras.push_back(option->results()[1]);
+      }
+    }
+  }
   if (!extras.empty()) {
     const std::string shown = node::escape_for_display(extras.front());
     if (!extras.front().starts_with('-')) {

@@ -26,7 +26,8 @@ std::string text_of(const nlohmann::json& line, const char* key) {
 
 std::uint64_t number_of(const nlohmann::json& line, const char* key) {
   const auto found = line.find(key);
-  return found != line.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+  if (found == line.end() || !found->is_number_integer() || *found < 0) return 0;
+  return found->get<std::uint64_t>();
 }
 
 double ratio_of(const ProgressState& state) {

@@ -27,7 +27,7 @@ ProgressState half_way() {
 TEST(Progress, TheLineHasAllThatIsKnown) {
   EXPECT_EQ(progress_line(half_way(), 100),
             "model.bin  41.1%  1.4/3.4 GiB  112 MiB/s  ETA 18s  6 peers (4 lan, 2 wan)  "
-            "[######----------]");
+            "[#########--------------]");
 }
 
 TEST(Progress, TheLessImportantPartsGiveWayFirst) {

@@ -35,7 +35,7 @@ struct Session::Impl {
     if (!quiet) {
       const auto slept = co_await runtime.sleep_until(begun + kSilenceMax);
       if (!slept) co_return slept;
-      if (!heard) output.note("waiting for the daemon ...");
+      if (!heard) output.note("still waiting for the answer of the daemon");
     }
     if (!timeout) co_return co_await runtime.sleep_until(kNever);
     const auto limit =

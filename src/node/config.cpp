@@ -137,6 +137,23 @@ class Reader {
   std::string file_name_;
 };
 
+struct Place {
+  std::size_t line = 1;
+  std::size_t column = 1;
+};
+
+/// The first byte that no YAML has outside of escapes: yaml-cpp takes a NUL for the end.
+std::optional<Place> control_character(std::string_view text) {
+  Place place;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') return place;
+    ++place.column;
+    if (c == '\n') place = {place.line + 1, 1};
+  }
+  return std::nullopt;
+}
+
 /// Stores a value that was read, or passes its error on.
 template <class T, class U>
 Result<> keep(T& target, Result<U> value) {
@@ -199,6 +216,11 @@ std::vector<Multiaddr> default_listen_addresses() {
 
 Result<Config> parse_config(std::string_view text, std::string_view file_name) {
   const Reader reader(file_name);
+  if (const auto place = control_character(text)) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}:{}:{}: this is not YAML: a control character stands here",
+                            file_name, place->line, place->column));
+  }
   // yaml-cpp reports by exceptions; none of them leaves this function.
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
@@ -207,10 +229,11 @@ Result<Config> parse_config(std::string_view text, std::string_view file_name) {
     if (documents.empty()) return Config{};
     return read_root(documents[0], reader);
   } catch (const YAML::Exception& thrown) {
-    return reader.error(thrown.mark, "this is not YAML: " + thrown.msg);
+    return reader.error(thrown.mark, "this is not YAML: " + escape_for_display(thrown.msg, 200));
   } catch (const std::exception& thrown) {
-    return reader.error(YAML::Mark::null_mark(),
-                        fmt::format("this is not YAML: {}", thrown.what()));
+    return reader.error(
+        YAML::Mark::null_mark(),
+        fmt::format("this is not YAML: {}", escape_for_display(thrown.what(), 200)));
   }
 }
 
@@ -218,10 +241,6 @@ Result<Config> load_config(const std::string& path) {
   const auto file = runtime::File::open(path);
   if (!file && file.error().code() == ErrorCode::kNotFound) return Config{};
   if (!file) return fail(Error(file.error()).in("cannot read the configuration"));
-  WARREN_TRY(const runtime::FileInfo info, file->info());
-  if (info.kind != runtime::FileKind::kRegular) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: this is not a regular file", path));
-  }
   Bytes text(kConfigBytesMax + 1);
   WARREN_TRY(const std::size_t size, file->read_at(0, text));
   if (size > kConfigBytesMax) {

@@ -88,7 +88,9 @@ TEST(Config, TheSameKeyTwiceIsRefused) {
 TEST(Config, GarbageIsRefusedWithItsPlace) {
   EXPECT_TRUE(error_of("p2p: [1, 2\n").starts_with("config.yaml:2:1: this is not YAML"));
   EXPECT_EQ(error_of("just words"), "config.yaml:1:1: 'config' must be a mapping");
-  EXPECT_NE(error_of(std::string_view("\x00\xff\x01: {", 5)), "no error");
+  EXPECT_EQ(error_of(std::string_view("log:\n  \x00\xff: {", 11)),
+            "config.yaml:2:3: this is not YAML: a control character stands here");
+  EXPECT_EQ(error_of("\xff: 1").find('\xff'), std::string::npos) << "shown escaped";
   EXPECT_NE(error_of(std::string(100'000, '[')), "no error");
   EXPECT_NE(error_of("a: 1\n---\nb: 2\n"), "no error");
   EXPECT_NE(error_of("? [a]\n: 1\n"), "no error");
@@ -99,7 +101,8 @@ TEST(Config, AMissingFileGivesTheDefaultsAndADirectoryIsRefused) {
   EXPECT_TRUE(load_config(home.path() + "/config.yaml"));
   const auto directory = load_config(home.path());
   ASSERT_FALSE(directory);
-  EXPECT_EQ(directory.error().message(), home.path() + ": this is not a regular file");
+  EXPECT_NE(directory.error().message().find(home.path()), std::string::npos);
+  EXPECT_NE(directory.error().message().find("not a regular file"), std::string::npos);
 }
 
 TEST(Config, AFileOverTheLimitIsRefusedUnread) {

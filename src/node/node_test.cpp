@@ -208,7 +208,7 @@ TEST_F(NodeTest, AChangedShareIsHashedAgainByItself) {
 TEST_F(NodeTest, AGetThatNobodyHasEndsWhenItsTimeIsOver) {
   ASSERT_TRUE(connect());
   GetOptions options;
-  options.what = "no such share";
+  options.what = Cid{Codec::kRaw, Digest{.bytes = {1, 2, 3}}}.to_string();
   options.wait = 30s;
   const TimePoint begun = world_.now();
   const auto id = sim::run(world_, b_.node->get(options));
