@@ -126,7 +126,9 @@ awaitable<Result<PeerId>> Node::reach(std::string target, TimePoint deadline) {
         "give one: warren connect /ip4/ADDRESS/udp/PORT/quic-v1/p2p/" + peer.to_string());
   }
   std::vector<Multiaddr> addresses = known->addresses;
-  WARREN_CO_TRY_VOID(co_await swarm_.connect(peer, std::move(addresses), deadline));
+  // A person asks: the back-off of an earlier failure does not hold.
+  WARREN_CO_TRY_VOID(
+      co_await swarm_.connect(peer, std::move(addresses), deadline, swarm::Retry::kTryAll));
   co_return peer;
 }
 

@@ -8,7 +8,7 @@
 
 namespace warren::transport::quic {
 
-/// A transport for /ip4|ip6/…/udp/…/quic-v1. One UDP socket per listen address both listens and
+/// A transport for /ip4|ip6/.../udp/.../quic-v1. One UDP socket per listen address both listens and
 /// dials, so that peers see the port that we listen on. `runtime` must outlive it.
 /// Errors: kInternal when the TLS library refuses the certificate.
 Result<std::unique_ptr<Transport>> make_quic_transport(runtime::Runtime& runtime,
