@@ -17,7 +17,7 @@ def up(home, *more, timeout=15):
     if "--listen" not in more:
         words += ["--listen", harness.LOOPBACK]
     return subprocess.run(words + list(more), capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL, check=False)
+                          stdin=subprocess.DEVNULL, errors="backslashreplace", check=False)
 
 
 class Start(SystemTest):
@@ -61,6 +61,8 @@ class Start(SystemTest):
                 done = up(home)
                 self.assertEqual(done.returncode, USAGE, done.stderr)
                 self.assertRegex(done.stderr, expected)
+                self.assertTrue(done.stderr.replace("\n", "").isprintable(), repr(done.stderr))
+                self.assertNotIn("\\xff", done.stderr, "bytes of the file reach the terminal")
                 self.assertEqual((home / "config.yaml").read_bytes(), text.encode("latin-1"))
 
     def identities(self, home):
