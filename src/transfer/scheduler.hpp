@@ -22,7 +22,7 @@ using RequestId = std::uint64_t;
 /// Tuning. The initialisers are the defaults.
 struct SchedulerConfig {
   /// Bytes of one request, lower and upper bound; between them what a source delivers in
-  /// `request_time`, so that little is lost when one fails. Source: docs/decisions/0020.
+  /// `request_time`, so that little is lost when one fails. Source: docs/decisions/0007.
   std::uint64_t request_bytes_min = 1u << 20;
   std::uint64_t request_bytes_max = 16u << 20;
   std::uint64_t request_leaves_max = 8192;
