@@ -128,6 +128,7 @@ Json transfer_view(const transfer::Progress& progress) {
               {"bytes_reused", progress.bytes_reused},
               {"files_total", progress.files_total},
               {"files_done", progress.files_done},
+              {"links_left_out", progress.links_left_out},
               {"rate", progress.rate},
               {"eta", optional_seconds(progress.eta)},
               {"elapsed", seconds_of(progress.elapsed)},

@@ -100,6 +100,9 @@ void show_result(Output& output, const api::Json& answer) {
     text += fmt::format("; {} (refetched)", format_count(bad, "bad chunk"));
   }
   output.note(text);
+  if (const auto links = answer.value("links_left_out", std::uint64_t{0}); links > 0) {
+    output.note(format_count(links, "symlink") + " that lead out of the dataset were not made");
+  }
 }
 
 ExitCode run_get(Invocation& invocation) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "content/path_rules.hpp"
 #include "content/unixfs.hpp"
 #include "crypto/sha256.hpp"
 
@@ -264,10 +265,14 @@ Result<> Destination::sync_entries(const std::set<std::size_t>& entries) {
   return {};
 }
 
+bool makes_symlink(const Entry& entry) {
+  return content::check_symlink(entry.path, entry.symlink_target).has_value();
+}
+
 Result<> Destination::make_symlinks() {
   for (std::size_t i = 0; i < tree_->entries.size(); ++i) {
     const Entry& entry = tree_->entries[i];
-    if (entry.kind != EntryKind::kSymlink) continue;
+    if (entry.kind != EntryKind::kSymlink || !makes_symlink(entry)) continue;
     WARREN_TRY(const Place place, place_of(i));
     // One of a run that was stopped at the end may be there.
     const auto existing = place.folder->read_symlink(place.name);

@@ -36,6 +36,11 @@ struct DiskHooks {
   std::function<std::uint64_t()> free_bytes;
 };
 
+/// Whether a transfer makes this symlink: not one that is absolute or leads out of the dataset,
+/// which a later reader of the folder would follow to files of this machine. Source: quality
+/// statement P13; docs/decisions/0011.
+bool makes_symlink(const content::Entry& entry);
+
 /// What one call of write() did.
 struct WriteResult {
   std::vector<std::uint64_t> bad;  ///< Leaves that did not hash to their names; not written.

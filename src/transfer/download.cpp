@@ -389,6 +389,7 @@ void Download::report(Progress& progress) const {
   progress.bytes_reused = bytes_reused_;
   progress.files_total = files_total_;
   progress.files_done = files_done_;
+  progress.links_left_out = links_left_out_;
   progress.rate = rate_.rate(now);
   progress.elapsed = now - started_at_;
   progress.bad_chunks = bad_chunks_;

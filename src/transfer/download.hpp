@@ -207,6 +207,7 @@ class Download {
   std::uint64_t bytes_verified_ = 0;
   std::uint64_t files_total_ = 0;
   std::uint64_t files_done_ = 0;
+  std::uint64_t links_left_out_ = 0;
   std::vector<std::size_t> files_;          ///< Entries with leaves, in order of leaves.
   std::vector<std::uint64_t> leaves_left_;  ///< By position in files_.
   std::uint32_t bad_chunks_ = 0;

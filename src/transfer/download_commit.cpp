@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "runtime/file.hpp"
 #include "runtime/worker_pool.hpp"
+#include "transfer/destination.hpp"
 #include "transfer/download.hpp"
 
 namespace warren::transfer {
@@ -105,9 +106,10 @@ awaitable<Result<>> Download::commit(bool sync) {
 void Download::count_files() {
   files_.clear();
   leaves_left_.clear();
-  files_total_ = files_done_ = 0;
+  files_total_ = files_done_ = links_left_out_ = 0;
   for (std::size_t i = 0; i < tree_->entries.size(); ++i) {
     const Entry& entry = tree_->entries[i];
+    if (entry.kind == EntryKind::kSymlink && !makes_symlink(entry)) ++links_left_out_;
     if (entry.kind != EntryKind::kFile) continue;
     ++files_total_;
     std::uint64_t left = entry.leaf_count;

@@ -7,6 +7,7 @@
 #include "content/unixfs.hpp"
 #include "crypto/sha256.hpp"
 #include "runtime/file.hpp"
+#include "transfer/destination.hpp"
 
 namespace warren::transfer {
 namespace {
@@ -34,7 +35,7 @@ class Comparison {
              CompareProgress& progress)
       : tree_(tree), directory_(directory), name_(std::move(name)), progress_(progress) {
     for (const Entry& entry : tree_.entries) {
-      if (entry.path.empty()) continue;
+      if (entry.path.empty() || left_out(entry)) continue;
       const std::size_t slash = entry.path.rfind('/');
       ++children_[slash == std::string::npos ? std::string() : entry.path.substr(0, slash)];
     }
@@ -43,6 +44,7 @@ class Comparison {
   // Cheap differences first: all names, kinds and sizes, then the bytes.
   Result<bool> equal() {
     for (const Entry& entry : tree_.entries) {
+      if (left_out(entry)) continue;
       WARREN_TRY(const bool alike, same_outside(entry));
       if (!alike) return differs(entry);
     }
@@ -57,6 +59,9 @@ class Comparison {
   const std::string& where() const { return where_; }
 
  private:
+  static bool left_out(const Entry& entry) {
+    return entry.kind == EntryKind::kSymlink && !makes_symlink(entry);
+  }
   std::string path_of(const Entry& entry) const {
     return entry.path.empty() ? name_ : name_ + "/" + entry.path;
   }

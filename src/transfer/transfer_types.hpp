@@ -83,6 +83,8 @@ struct Progress {
   std::uint64_t bytes_reused = 0;    ///< Were here already when this run began.
   std::uint64_t files_total = 0;
   std::uint64_t files_done = 0;
+  /// Symlinks of the dataset that lead out of it, which are not made here.
+  std::uint64_t links_left_out = 0;
   std::uint64_t rate = 0;  ///< Bytes a second, average of the last 5 s.
   std::optional<Duration> eta;
   Duration elapsed{};         ///< Of this run, without pauses.
