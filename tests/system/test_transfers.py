@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Pause, resume and cancel of a running transfer."""
+import json
 import unittest
 
 from harness import MIB, NOT_FOUND, OK, SystemTest, wait_for, write
@@ -42,6 +43,18 @@ class Transfers(SystemTest):
         wait_for(lambda: self.state(receiver, transfer["id"]) == "completed", "the end", 60)
         command.communicate(timeout=30)
         self.assert_same_tree(source, self.folder / "out/things")
+
+    def test_progress_arrives_while_the_transfer_runs_and_never_goes_back(self):
+        receiver, _, command, transfer = self.begin()
+        first = json.loads(command.stdout.readline())
+        self.assertEqual(first["type"], "progress")
+        self.assertEqual(self.state(receiver, transfer["id"]), "active",
+                         "the first line came when all was over")
+        self.expect(receiver.run("pause", transfer["id"]), OK)
+        out, _ = command.communicate(timeout=30)
+        done = [line["bytes_done"] for line in map(json.loads, out.splitlines())
+                if line["type"] == "progress"]
+        self.assertEqual(done, sorted(done))
 
     def test_cancel_leaves_nothing_behind(self):
         receiver, _, command, transfer = self.begin()
