@@ -46,21 +46,27 @@ struct Member {
   std::string address() const;
 };
 
+/// How the nodes of a network speak to each other.
+enum class Wire {
+  kMemory,   ///< The memory transport at /memory/<host>. Every run with one seed is the same.
+  kQuicLan,  ///< QUIC on port 4001, and mDNS. GnuTLS draws its own random numbers: runs differ.
+};
+
 class NodeNetwork {
  public:
   /// Starts `count` nodes on the hosts 1 to `count`.
-  NodeNetwork(std::uint64_t seed, std::size_t count);
+  NodeNetwork(std::uint64_t seed, std::size_t count, Wire wire = Wire::kMemory);
   ~NodeNetwork();
   NodeNetwork(const NodeNetwork&) = delete;
   NodeNetwork& operator=(const NodeNetwork&) = delete;
 
-  /// A ring, and from every node one connection to a random other.
+  /// With kMemory: a ring, and from every node one connection to a random other.
   void connect_all();
   /// Shares the folder "shared" of a member and returns its root.
   Cid share(Member& member, const std::string& name);
-  /// Every member of `who` begins to fetch `root` from whom it is connected to, and shares it in
-  /// turn as soon as it has it.
-  void get(const std::vector<Member*>& who, const Cid& root);
+  /// Every member of `who` begins to fetch `what`, a CID or a name, from whom it is connected to,
+  /// and shares it in turn as soon as it has it.
+  void get(const std::vector<Member*>& who, const std::string& what);
   /// Runs until every one of `who` has ended; false when that takes longer than `max`.
   bool run_until_ended(const std::vector<Member*>& who, Duration max);
   /// How the transfers of `who` stand, for the message of a failure.
@@ -70,7 +76,8 @@ class NodeNetwork {
   std::vector<std::unique_ptr<Member>> members;
 
  private:
-  awaitable<void> get_and_share(Member& member, Cid root);
+  awaitable<void> get_and_share(Member& member, std::string what);
+  void start(Member& member, Wire wire);
 
   std::filesystem::path folder_;
   transport::memory::Hub hub_;

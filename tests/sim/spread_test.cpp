@@ -47,7 +47,7 @@ std::uint64_t spread(std::uint64_t seed, std::size_t nodes) {
   write_files(origin.folder / "shared", kFiles, 1);
   const Cid root = network.share(origin, "the share");
   const std::vector<Member*> who = all_but(network, {origin.host});
-  network.get(who, root);
+  network.get(who, root.to_string());
   EXPECT_TRUE(network.run_until_ended(who, 120s)) << network.describe(who);
   expect_same_files(network, who, origin.folder / "shared");
   return network.world.trace_hash();
@@ -102,9 +102,9 @@ TEST(Spread, PartitionsStallsAndLiarsDoNotKeepItFromConverging) {
     }
     const std::vector<Member*> who =
         all_but(network, {origin.host, liars[0]->host, liars[1]->host});
-    network.get(who, root);
+    network.get(who, root.to_string());
     play_faults(network, who, 60s);
-    EXPECT_TRUE(network.run_until_ended(who, 300s)) << network.describe(who);
+    EXPECT_TRUE(network.run_until_ended(who, 180s)) << network.describe(who);
     expect_same_files(network, who, origin.folder / "shared");
     // The liars were asked, it was seen that they lie, and nobody else was blamed.
     std::uint64_t lies = 0;
@@ -117,6 +117,36 @@ TEST(Spread, PartitionsStallsAndLiarsDoNotKeepItFromConverging) {
       }
     }
     EXPECT_GT(lies, 0u);
+  }
+}
+
+TEST(Spread, NodesOnALanFindEachOtherAndGetAShareByItsNameOverQuic) {
+  for (const std::uint64_t seed : seeds_from_env(1, 2)) {
+    SCOPED_TRACE("SIM_SEED=" + std::to_string(seed));
+    NodeNetwork network(seed, 6, Wire::kQuicLan);
+    network.world.link.loss = 0.01;
+    network.world.link.reorder = 0.01;
+    network.world.link.bytes_per_second = 12'500'000;
+    Member& origin = *network.members[0];
+    write_files(origin.folder / "shared", kFiles, 1);
+    (void)network.share(origin, "the share");
+    // Nobody is told an address: mDNS is all there is.
+    const std::vector<Member*> who = all_but(network, {origin.host});
+    const bool met = network.world.run_until(
+        [&] {
+          return std::ranges::all_of(network.members, [](const auto& member) {
+            return member->node->status().peers_connected == 5;
+          });
+        },
+        10s);
+    EXPECT_TRUE(met) << "not all of them have met";
+    network.get(who, "the share");
+    network.world.run_for(300ms);
+    network.world.partition({2, 3});
+    network.run_until_ended(who, 20s);
+    network.world.heal(network.world.link);
+    EXPECT_TRUE(network.run_until_ended(who, 120s)) << network.describe(who);
+    expect_same_files(network, who, origin.folder / "shared");
   }
 }
 
