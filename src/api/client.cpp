@@ -89,7 +89,8 @@ awaitable<Result<std::size_t>> read_piece(Socket& socket, beast::flat_buffer& bu
                                           HeaderParser& parser, std::array<char, 16'384>& piece) {
   parser.get().body().data = piece.data();
   parser.get().body().size = piece.size();
-  const auto [error, ignored] = co_await http::async_read(socket, buffer, parser, kToken);
+  // Some, not all: a line is to be seen when it comes, not when the piece is full.
+  const auto [error, ignored] = co_await http::async_read_some(socket, buffer, parser, kToken);
   if (error && error != http::error::need_buffer) co_return lost(error);
   co_return piece.size() - parser.get().body().size;
 }

@@ -15,6 +15,7 @@
 #include "api/socket_address.hpp"
 #include "base/log.hpp"
 #include "base/time.hpp"
+#include "runtime/cancellation.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task_group.hpp"
 
@@ -61,10 +62,28 @@ awaitable<Result<>> read_request(Socket& socket, beast::flat_buffer& buffer, Par
   co_return gone(error);
 }
 
+/// What is left to a task that was told to stop: as much as the socket takes at once.
+void write_what_fits(Socket& socket, std::string_view bytes) {
+  boost::system::error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(bytes), ignored);
+}
+
 awaitable<Result<>> write_bytes(Socket& socket, std::string bytes) {
   const auto [error, size] = co_await asio::async_write(socket, asio::buffer(bytes), kToken);
   if (error) co_return gone(error);
   co_return Result<>{};
+}
+
+awaitable<Result<>> write_in_time(runtime::Runtime& runtime, Socket& socket, std::string bytes) {
+  const bool stop = co_await runtime::cancelled();
+  if (stop) {
+    write_what_fits(socket, bytes);
+    co_return fail(ErrorCode::kCancelled, "the API is being stopped");
+  }
+  const TimePoint deadline = runtime.now() + kWriteTimeMax;
+  co_return co_await runtime::with_deadline(runtime, deadline,
+                                            write_bytes(socket, std::move(bytes)));
 }
 
 std::string head(unsigned status, std::string_view type, std::string_view framing) {
@@ -93,14 +112,16 @@ class ChunkedLines final : public Lines {
     co_return co_await write(std::move(bytes));
   }
 
-  awaitable<Result<>> end() { co_return co_await write("0\r\n\r\n"); }
+  /// The last line and the end of the response, in one write.
+  awaitable<Result<>> end(Json line) {
+    const std::string text = to_line(line) + "\n";
+    return write(fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", text.size(), text));
+  }
   bool begun() const { return begun_; }
 
  private:
   awaitable<Result<>> write(std::string bytes) {
-    const TimePoint deadline = runtime_.now() + kWriteTimeMax;
-    co_return co_await runtime::with_deadline(runtime_, deadline,
-                                              write_bytes(socket_, std::move(bytes)));
+    return write_in_time(runtime_, socket_, std::move(bytes));
   }
 
   runtime::Runtime& runtime_;
@@ -217,8 +238,7 @@ class Server::Listener {
       co_await reply(socket, result);
       co_return;
     }
-    const auto sent = co_await lines.send(final_line(result));
-    if (sent) co_await lines.end();
+    co_await lines.end(final_line(result));
   }
 
   awaitable<void> reply(Socket& socket, Result<Json> result) {
@@ -226,9 +246,7 @@ class Server::Listener {
         result ? whole_response(200, "application/json", *result)
                : whole_response(http_status(result.error().code()), "application/problem+json",
                                 to_problem(result.error()));
-    const TimePoint deadline = runtime_.now() + kWriteTimeMax;
-    const auto sent =
-        co_await runtime::with_deadline(runtime_, deadline, write_bytes(socket, std::move(bytes)));
+    const auto sent = co_await write_in_time(runtime_, socket, std::move(bytes));
     if (!sent) log::debug("api", "an answer was not taken: {}", sent.error().message());
   }
 

@@ -42,7 +42,17 @@ awaitable<Result<Json>> count(Request request, Lines& lines) {
 awaitable<Result<Json>> wait_for_ever(runtime::Runtime& runtime, bool& ended) {
   const auto slept = co_await runtime.sleep_until(kNever);
   ended = true;
-  co_return fail(slept.error());
+  co_return fail(ErrorCode::kClosed, slept ? "it came" : "shutting down");
+}
+
+/// Sends a line, and the answer only when the caller has seen that line.
+awaitable<Result<Json>> until_seen(runtime::Runtime& runtime, const bool& seen, Lines& lines) {
+  WARREN_CO_TRY_VOID(co_await lines.send(Json{{"type", "progress"}}));
+  const TimePoint deadline = runtime.now() + 10s;
+  while (!seen && runtime.now() < deadline) {
+    WARREN_CO_TRY_VOID(co_await runtime.sleep_for(1ms));
+  }
+  co_return Json{{"seen", seen}};
 }
 
 /// Everything on one core thread: server, callers and a raw socket beside them.
@@ -55,6 +65,8 @@ class ServerTest : public ::testing::Test {
     router.add("POST", "/count", count);
     router.add("GET", "/wait",
                [this](Request, Lines&) { return wait_for_ever(runtime_, wait_ended_); });
+    router.add("GET", "/until-seen",
+               [this](Request, Lines& lines) { return until_seen(runtime_, seen_, lines); });
     HttpLimits limits;
     limits.connections_max = 4;
     server_.emplace(runtime_, std::move(router), limits);
@@ -106,6 +118,7 @@ class ServerTest : public ::testing::Test {
   TemporaryDirectory folder_;
   runtime::RealRuntime runtime_{{.pool_threads = 1}};
   bool wait_ended_ = false;
+  bool seen_ = false;
   std::optional<Server> server_;
 };
 
@@ -139,6 +152,13 @@ TEST_F(ServerTest, LinesComeBeforeTheAnswer) {
   EXPECT_EQ(seen.size(), 1000u);
   EXPECT_EQ(seen.back(), 1000);
   EXPECT_EQ(*answer, (Json{{"counted", 1000}}));
+}
+
+TEST_F(ServerTest, ALineIsSeenBeforeTheNextOneIsSent) {
+  start();
+  const auto answer = ask({.target = "/until-seen"}, [this](const Json&) { seen_ = true; });
+  ASSERT_TRUE(answer) << answer.error().message();
+  EXPECT_EQ((*answer)["seen"], true);
 }
 
 TEST_F(ServerTest, AnErrorAfterLinesArrivesToo) {
@@ -211,7 +231,9 @@ TEST_F(ServerTest, StopEndsRequestsInProgress) {
   runtime::run_task(runtime_, server_->stop());
   while (!outcome->done) turn(1);
   EXPECT_TRUE(wait_ended_);
-  EXPECT_FALSE(outcome->get());
+  const auto answer = outcome->get();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().message(), "shutting down") << "the caller is told in spite of it";
   EXPECT_FALSE(std::filesystem::exists(path())) << "the socket is removed";
 }
 

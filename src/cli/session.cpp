@@ -32,15 +32,16 @@ struct Session::Impl {
 
   awaitable<Result<>> pass_time(Output& output, std::optional<double> timeout, bool quiet) {
     const TimePoint begun = runtime.now();
-    if (!quiet) {
+    TimePoint end = kNever;
+    if (timeout) {
+      end = begun + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*timeout));
+    }
+    if (!quiet && end > begun + kSilenceMax) {
       const auto slept = co_await runtime.sleep_until(begun + kSilenceMax);
       if (!slept) co_return slept;
       if (!heard) output.note("still waiting for the answer of the daemon");
     }
-    if (!timeout) co_return co_await runtime.sleep_until(kNever);
-    const auto limit =
-        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*timeout));
-    co_return co_await runtime.sleep_until(begun + limit);
+    co_return co_await runtime.sleep_until(end);
   }
 
   runtime::RealRuntime runtime;

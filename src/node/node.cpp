@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "node/paths.hpp"
 #include "node/version.hpp"
 
 namespace warren::node {
@@ -52,7 +53,10 @@ void Node::add_transport(std::unique_ptr<transport::Transport> transport) {
 
 awaitable<Result<>> Node::start() {
   started_at_ = runtime_.now();
-  auto open_store = [this] { return content::Store::open(options_.database, options_.content); };
+  auto open_store = [this]() -> Result<std::unique_ptr<content::Store>> {
+    WARREN_TRY_VOID(ensure_directory(options_.download_dir));
+    return content::Store::open(options_.database, options_.content);
+  };
   WARREN_CO_TRY(store_, co_await runtime::run(runtime_.pool(), open_store));
 
   transfer::TransferConfig config;

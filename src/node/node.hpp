@@ -39,7 +39,7 @@ struct NodeOptions {
   std::optional<discovery::MdnsOptions> mdns;
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.
   std::string database;
-  /// Where downloads go unless a request says otherwise; absolute.
+  /// Where downloads go unless a request says otherwise; absolute, made if missing.
   std::string download_dir;
   swarm::SwarmConfig swarm;
   limits::Content content;

@@ -158,8 +158,10 @@ awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
       co_return fail(std::move(peer).error().in("the source " + escape_for_display(source, 200)));
     request.from.push_back(*std::move(peer));
   }
-  auto make_directory = [&request] { return ensure_directory(request.directory); };
-  WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), make_directory));
+  if (!wanted.directory.empty()) {
+    auto make_directory = [&request] { return ensure_directory(request.directory); };
+    WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), make_directory));
+  }
   co_return co_await transfers_->start(std::move(request));
 }
 
