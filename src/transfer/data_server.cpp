@@ -107,7 +107,7 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
     const ErrorCode code = served.error().code();
     const bool theirs = code == ErrorCode::kMalformed || code == ErrorCode::kTooLarge;
     if (theirs) {
-      log::warn("transfer", "peer {} broke the data protocol: {}",
+      log::info("transfer", "peer {} broke the data protocol: {}",
                 session.stream.peer().to_string(), served.error().message());
     }
     session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);

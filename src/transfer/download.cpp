@@ -312,7 +312,7 @@ Result<> Download::check_progress(TimePoint now) {
   }
   const Scheduler::State state = scheduler_->state();
   if (state == Scheduler::State::kWorking && !attached_.empty()) {
-    waiting_since_ = now;
+    if (!fruitless_) waiting_since_ = now;
     set_phase(Phase::kDownloading);
     return {};
   }

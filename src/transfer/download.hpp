@@ -179,6 +179,7 @@ class Download {
   TimePoint started_at_{};
   TimePoint ended_at_ = kNever;
   TimePoint waiting_since_{};  ///< No source that helps since then.
+  bool fruitless_ = false;     ///< A source failed, and nothing has come since.
 
   Phase phase_ = Phase::kResolving;
   std::string waiting_for_;

@@ -120,6 +120,7 @@ bool Download::any_in_state(SourceState state) const {
 // The source is left alone for a while, longer each time.
 void Download::on_source_error(Source& source, const Error& error) {
   if (error.code() == ErrorCode::kCancelled) return;
+  fruitless_ = true;
   last_source_error_ =
       Error(error.code(), fmt::format("{}: {}", source.peer.to_string(), error.message()));
   ++source.errors;
@@ -230,9 +231,9 @@ void Download::on_action(const actions::Abandon& action) {
   if (at == attached_.end()) return;
   Source& source = *at->second;
   if (action.stalled) {
-    ++source.errors;
-    last_source_error_ =
-        Error(ErrorCode::kTimedOut, fmt::format("{} is silent", source.peer.to_string()));
+    on_source_error(source, Error(ErrorCode::kTimedOut, "it is silent"));
+    wake_->notify();
+    return;
   }
   std::erase(source.asks, asked);
   for (Lane* lane : source.lanes) {
@@ -410,6 +411,7 @@ void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std
   const std::uint64_t end = first + result.written;
   result.bad.push_back(end);  // The end of the last run of good ones.
   for (const std::uint64_t bad : result.bad) {
+    if (leaf < bad) fruitless_ = false;
     for (std::uint64_t good = leaf; good < bad; ++good) {
       if (scheduler_->done().contains(good)) continue;
       count_verified(good, now);
