@@ -32,10 +32,12 @@ template <class T>
 awaitable<Result<>> watch(runtime::Runtime& runtime, std::shared_ptr<node::Job<T>> job,
                           std::string_view phase, Duration interval, Lines& lines) {
   const StopUnlessDone<T> guard(job);
+  const TimePoint begun = runtime.now();
   for (;;) {
     const bool done = co_await job->wait_until(runtime.now() + interval);
     if (done) break;
-    WARREN_CO_TRY_VOID(co_await lines.send(job_line(job->progress(), phase)));
+    WARREN_CO_TRY_VOID(
+        co_await lines.send(job_line(job->progress(), phase, runtime.now() - begun)));
   }
   co_return Result<>{};
 }

@@ -95,13 +95,22 @@ Json skipped_view(const std::vector<content::Skipped>& skipped) {
   return list;
 }
 
-Json job_line(const content::Progress& progress, std::string_view phase) {
+Json job_line(const content::Progress& progress, std::string_view phase, Duration elapsed) {
+  const bool walking = progress.walking;
+  const std::uint64_t done = progress.bytes_done;
+  const std::uint64_t total = progress.bytes_found;
+  const double seconds = seconds_of(elapsed);
+  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+  const bool eta_known = !walking && rate > 0 && total >= done;
   return Json{{"type", "progress"},
-              {"phase", progress.walking ? "walking" : std::string(phase)},
-              {"bytes_done", progress.bytes_done.load()},
-              {"bytes_total", progress.bytes_found.load()},
+              {"phase", walking ? "walking" : std::string(phase)},
+              {"bytes_done", done},
+              {"bytes_total", total},
               {"files_done", progress.files_done.load()},
-              {"files_total", progress.files_found.load()}};
+              {"files_total", progress.files_found.load()},
+              {"elapsed", seconds},
+              {"rate", static_cast<std::uint64_t>(rate)},
+              {"eta", eta_known ? Json(static_cast<double>(total - done) / rate) : Json(nullptr)}};
 }
 
 Json transfer_view(const transfer::Progress& progress) {

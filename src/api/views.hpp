@@ -18,8 +18,9 @@ Json status_view(const node::NodeStatus& status);
 Json peer_view(const node::PeerView& peer);
 Json share_view(const content::ShareInfo& share);
 Json skipped_view(const std::vector<content::Skipped>& skipped);
-/// A progress line of an import or verification: `phase` is "hashing" or "verifying".
-Json job_line(const content::Progress& progress, std::string_view phase);
+/// A progress line of an import or verification: `phase` is "hashing" or "verifying". The rate is
+/// the average over `elapsed`.
+Json job_line(const content::Progress& progress, std::string_view phase, Duration elapsed);
 /// A transfer, as in lists and, with "type" added, in progress lines.
 Json transfer_view(const transfer::Progress& progress);
 Json error_view(const Error& error);

@@ -46,6 +46,21 @@ TEST(Views, APeerHasTheFieldsThatProgramsRelyOn) {
   EXPECT_EQ(view["via"], "mdns");
 }
 
+TEST(Views, AnImportHasRateAndEta) {
+  content::Progress progress;
+  progress.bytes_found = 1000;
+  progress.bytes_done = 250;
+  Json line = job_line(progress, "hashing", 2s);
+  EXPECT_EQ(line["phase"], "walking");
+  EXPECT_EQ(line["rate"], 125);
+  EXPECT_TRUE(line["eta"].is_null()) << "the total still grows";
+  progress.walking = false;
+  line = job_line(progress, "hashing", 2s);
+  EXPECT_EQ(line["phase"], "hashing");
+  EXPECT_EQ(line["eta"], 6.0);
+  EXPECT_EQ(job_line(progress, "hashing", 0s)["rate"], 0);
+}
+
 TEST(Views, ATransferIsCountedInBytesAndSeconds) {
   transfer::Progress progress;
   progress.id = 7;

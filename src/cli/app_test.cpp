@@ -9,6 +9,7 @@
 
 #include "cli/command.hpp"
 #include "cli/help.hpp"
+#include "node/config.hpp"
 #include "node/instance_lock.hpp"
 #include "node/testing/temporary_directory.hpp"
 
@@ -139,6 +140,20 @@ TEST(App, ABadConfigurationIsRefusedWithItsPlace) {
       std::string::npos)
       << ran.err;
   EXPECT_EQ(ran.lines().back()["code"], 2);
+}
+
+TEST(App, TheConfigurationInHelpIsThatOfTheDefaults) {
+  const std::string text = help_on_topic("files").value();
+  const std::string_view mark = "with the defaults:\n\n";
+  const auto config = node::parse_config(text.substr(text.find(mark) + mark.size()), "help");
+  ASSERT_TRUE(config) << config.error().message();
+  const node::Config defaults;
+  EXPECT_EQ(config->listen_addresses, node::default_listen_addresses());
+  EXPECT_EQ(config->mdns_enabled, defaults.mdns_enabled);
+  EXPECT_EQ(config->connections_max, defaults.connections_max);
+  EXPECT_EQ(config->memory_bytes_max, defaults.memory_bytes_max);
+  EXPECT_EQ(config->transfers_max, defaults.transfers_max);
+  EXPECT_EQ(config->log_level, defaults.log_level);
 }
 
 TEST(App, ABadListenAddressIsRefused) {

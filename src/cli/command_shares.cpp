@@ -53,8 +53,9 @@ ExitCode run_share(Invocation& invocation) {
   Output& output = invocation.output;
   const std::string given = invocation.args.text("PATH");
   std::error_code error;
-  const std::string path = std::filesystem::absolute(given, error).lexically_normal().string();
+  std::string path = std::filesystem::absolute(given, error).lexically_normal().string();
   if (error) return output.failure(system_error("cannot find " + given, error.value()), given);
+  if (path.size() > 1 && path.ends_with('/')) path.pop_back();
   const auto choice = progress_choice(invocation);
   if (!choice) return output.failure(choice.error());
   ProgressView view(output, choice->mode, choice->every_line);

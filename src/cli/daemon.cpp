@@ -52,6 +52,7 @@ node::NodeOptions node_options(const DaemonOptions& options) {
   made.database = options.paths.database_file();
   made.download_dir = options.paths.data_dir;
   made.swarm.limits.connections_max = config.connections_max;
+  made.keeper.peers_max = std::max(made.keeper.peers_max, config.connections_max * 2);
   made.keeper.connected_max = std::min(made.keeper.connected_max, config.connections_max * 3 / 4);
   made.transfer.transfers_max = config.transfers_max;
   made.transfer.receive_bytes_max = std::min<std::size_t>(

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/exchange.hpp"
+#include "node/escape.hpp"
 
 namespace warren::cli {
 namespace {
@@ -55,8 +56,9 @@ ExitCode Output::failure(const Error& error, ExitCode code, std::string_view nam
   std::string text = "warren";
   if (!command_.empty()) text += " " + command_;
   text += ": " + error.message();
-  note(text);
-  if (!error.hint().empty()) note("next: " + error.hint());
+  // The text may hold words of a peer.
+  note(node::escape_line(text));
+  if (!error.hint().empty()) note("next: " + node::escape_line(error.hint()));
   if (json_) {
     const Ordered object{{"type", "error"},
                          {"v", 1},

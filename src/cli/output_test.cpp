@@ -48,6 +48,11 @@ TEST_F(OutputTest, AnErrorHasThreeParts) {
             "next: free space; the download goes on by itself\n");
 }
 
+TEST_F(OutputTest, WordsOfAPeerInAnErrorCannotDriveTheTerminal) {
+  make(false).failure(Error(ErrorCode::kReset, "it says '\x1b[2J\n'"));
+  EXPECT_EQ(err_.str(), "warren get: it says '\\x1b[2J\\x0a'\n");
+}
+
 TEST_F(OutputTest, AnErrorInJsonIsOneLineUnlessTheCommandStreams) {
   make(true, false).failure(Error(ErrorCode::kNotFound, "m", "h"), "i");
   const std::string object =

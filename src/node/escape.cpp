@@ -46,6 +46,30 @@ bool misleads(char32_t c) {
          (c >= 0xe0000 && c <= 0xe007f);
 }
 
+/// What stands for the front of `text`.
+struct Piece {
+  std::string text;
+  std::size_t taken = 0;  ///< Bytes of the original.
+  std::size_t columns = 0;
+};
+
+Piece next_piece(std::string_view text) {
+  const Decoded next = decode(text);
+  const auto code = static_cast<std::uint32_t>(next.code_point);
+  std::string escaped;
+  if (next.size == 0) {
+    escaped = fmt::format("\\x{:02x}", static_cast<std::uint8_t>(text.front()));
+  } else if (code < 0x20 || code == 0x7f) {
+    escaped = fmt::format("\\x{:02x}", code);
+  } else if ((code >= 0x80 && code < 0xa0) || misleads(next.code_point)) {
+    escaped = fmt::format("\\u{{{:x}}}", code);
+  } else {
+    return {std::string(text.substr(0, next.size)), next.size, 1};
+  }
+  const std::size_t columns = escaped.size();
+  return {std::move(escaped), next.size == 0 ? 1 : next.size, columns};
+}
+
 }  // namespace
 
 std::string escape_for_display(std::string_view text, std::size_t columns_max) {
@@ -53,28 +77,26 @@ std::string escape_for_display(std::string_view text, std::size_t columns_max) {
   std::size_t columns = 0;
   std::size_t cut_at = 0;  // Where the text ends if "..." has to follow.
   while (!text.empty()) {
-    const Decoded next = decode(text);
-    std::string piece;
-    if (next.size == 0) {
-      piece = fmt::format("\\x{:02x}", static_cast<std::uint8_t>(text.front()));
-    } else if (next.code_point < 0x20 || next.code_point == 0x7f) {
-      piece = fmt::format("\\x{:02x}", static_cast<std::uint32_t>(next.code_point));
-    } else if ((next.code_point >= 0x80 && next.code_point < 0xa0) || misleads(next.code_point)) {
-      piece = fmt::format("\\u{{{:x}}}", static_cast<std::uint32_t>(next.code_point));
-    } else if (next.code_point == '\\') {
-      piece = "\\\\";
-    } else {
-      piece = text.substr(0, next.size);
-    }
-    const std::size_t piece_columns = next.size > 1 && piece.size() == next.size ? 1 : piece.size();
-    if (columns + piece_columns > columns_max) {
+    Piece piece = next_piece(text);
+    if (piece.text == "\\") piece = {"\\\\", 1, 2};
+    if (columns + piece.columns > columns_max) {
       out.resize(cut_at);
       return out + "...";
     }
-    out += piece;
-    columns += piece_columns;
+    out += piece.text;
+    columns += piece.columns;
     if (columns + 3 <= columns_max) cut_at = out.size();
-    text.remove_prefix(next.size == 0 ? 1 : next.size);
+    text.remove_prefix(piece.taken);
+  }
+  return out;
+}
+
+std::string escape_line(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Piece piece = next_piece(text);
+    out += piece.text;
+    text.remove_prefix(piece.taken);
   }
   return out;
 }

@@ -16,4 +16,8 @@ inline constexpr std::size_t kNameColumnsMax = 40;
 /// "..." at the end of a cut text. The result is always valid UTF-8 without control characters.
 std::string escape_for_display(std::string_view text, std::size_t columns_max = kNameColumnsMax);
 
+/// The same without a limit and without touching backslashes: for whole lines, in which names may
+/// stand that are escaped already.
+std::string escape_line(std::string_view text);
+
 }  // namespace warren::node

@@ -37,5 +37,10 @@ TEST(Escape, CutsLongNamesInsideTheirColumns) {
   EXPECT_EQ(escape_for_display("ab\x01\x02", 8), "ab...");
 }
 
+TEST(Escape, ALineKeepsItsLengthAndItsBackslashes) {
+  EXPECT_EQ(escape_line("cannot read 'a\\x1b': " + std::string(100, 'x') + "\x1b"),
+            "cannot read 'a\\x1b': " + std::string(100, 'x') + "\\x1b");
+}
+
 }  // namespace
 }  // namespace warren::node
