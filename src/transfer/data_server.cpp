@@ -76,6 +76,27 @@ std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint
 
 }  // namespace
 
+struct DataServer::PeerShare {
+  explicit PeerShare(runtime::Runtime& runtime) : released(runtime) {}
+  std::size_t buffers = 0;
+  runtime::WaitList released;
+};
+
+// A buffer of the pool that counts for a peer until the transport lets it go.
+struct DataServer::HeldBuffer {
+  HeldBuffer(Buffer held, std::shared_ptr<PeerShare> counted_for)
+      : buffer(std::move(held)), share(std::move(counted_for)) {}
+  ~HeldBuffer() {
+    --share->buffers;
+    share->released.notify_one();
+  }
+  HeldBuffer(const HeldBuffer&) = delete;
+  HeldBuffer& operator=(const HeldBuffer&) = delete;
+
+  Buffer buffer;
+  std::shared_ptr<PeerShare> share;
+};
+
 struct DataServer::Session {
   explicit Session(swarm::ProtocolStream opened)
       : stream(std::move(opened)), reader(*stream.stream) {}
@@ -84,6 +105,7 @@ struct DataServer::Session {
 
   swarm::ProtocolStream stream;
   transport::FrameReader reader;
+  std::shared_ptr<PeerShare> share;
   std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
 };
 
@@ -91,8 +113,8 @@ DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits:
     : runtime_(runtime),
       store_(store),
       limits_(limits),
-      buffers_(runtime, content::kLeafBytesMax,
-               std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
+      buffers_max_(std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
+      buffers_(runtime, content::kLeafBytesMax, buffers_max_),
       left_(runtime) {}
 
 awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
@@ -100,6 +122,9 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
   ++stats_.streams;
   Session session(std::move(stream));
   sessions_.insert(&session);
+  std::weak_ptr<PeerShare>& share = shares_[session.stream.peer()];
+  session.share = share.lock();
+  if (!session.share) share = session.share = std::make_shared<PeerShare>(runtime_);
   const Result<> served = co_await serve_requests(session);
   if (served) {
     session.out().close_write();
@@ -113,6 +138,8 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
     session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);
   }
   session.dataset.reset();
+  session.share.reset();
+  std::erase_if(shares_, [](const auto& entry) { return entry.second.expired(); });
   sessions_.erase(&session);
   if (--stats_.streams > 0) co_return;
   datasets_.clear();
@@ -228,10 +255,8 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
   const std::uint64_t end = request.first_leaf + request.leaf_count;
   bool any_missing = false;
   for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
-    const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
-    WARREN_CO_TRY(Buffer acquired, co_await buffers_.acquire(deadline));
-    const auto buffer = std::make_shared<const Buffer>(std::move(acquired));
-    const MutableBytes room = buffer->bytes();
+    WARREN_CO_TRY(const auto held, co_await acquire(session));
+    const MutableBytes room = held->buffer.bytes();
     const std::uint64_t count = batch_of(tree, leaf, end, room.size());
     if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
     const std::vector<Piece> pieces = co_await runtime::run(
@@ -245,7 +270,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
         continue;
       }
       const auto bytes = static_cast<std::size_t>(piece.header.bytes);
-      SharedBytes shared(buffer, room.subspan(piece.offset, bytes));
+      SharedBytes shared(held, room.subspan(piece.offset, bytes));
       const TimePoint stalled = runtime_.now() + limits_.serve_time_max;
       WARREN_CO_TRY_VOID(co_await session.out().write(std::move(shared), stalled));
       stats_.bytes_served += bytes;
@@ -260,6 +285,28 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
 }
 
 // -------------------------------------------------------------------------------------- parts
+
+// A peer may hold half of the buffers, so that one that takes nothing leaves the others some.
+awaitable<Result<std::shared_ptr<const DataServer::HeldBuffer>>> DataServer::acquire(
+    Session& session) {
+  const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
+  PeerShare& share = *session.share;
+  while (share.buffers >= std::max<std::size_t>(1, buffers_max_ / 2)) {
+    const runtime::Wake wake = co_await share.released.wait_until(deadline);
+    if (wake == runtime::Wake::kNotified) continue;
+    share.released.notify_one();
+    co_return fail(wake == runtime::Wake::kCancelled ? ErrorCode::kCancelled : ErrorCode::kTimedOut,
+                   "the peer takes nothing");
+  }
+  ++share.buffers;
+  auto buffer = co_await buffers_.acquire(deadline);
+  if (!buffer) {
+    --share.buffers;
+    share.released.notify_one();
+    co_return fail(std::move(buffer).error());
+  }
+  co_return std::make_shared<const HeldBuffer>(std::move(*buffer), session.share);
+}
 
 awaitable<Result<>> DataServer::send(Session& session, Response response) {
   const Bytes message = encode(response);

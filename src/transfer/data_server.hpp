@@ -42,12 +42,16 @@ class DataServer {
 
  private:
   struct Session;
+  /// What one peer takes of the buffers. One slow peer must not starve the others.
+  struct PeerShare;
+  struct HeldBuffer;
 
   awaitable<Result<>> serve_requests(Session& session);
   awaitable<Result<>> answer(Session& session, const FindRequest& request);
   awaitable<Result<>> answer(Session& session, const HaveRequest& request);
   awaitable<Result<>> answer(Session& session, const NodesRequest& request);
   awaitable<Result<>> answer(Session& session, const RangeRequest& request);
+  awaitable<Result<std::shared_ptr<const HeldBuffer>>> acquire(Session& session);
   awaitable<Result<>> send(Session& session, Response response);
   awaitable<Result<>> refuse(Session& session, RefusalReason reason, std::string text);
   awaitable<Result<>> send_nodes(Session& session, std::vector<content::NodeBlock> nodes);
@@ -57,11 +61,13 @@ class DataServer {
   runtime::Runtime& runtime_;
   content::Store& store_;
   limits::Transfer limits_;
+  std::size_t buffers_max_;
   BufferPool buffers_;
   /// Open ones, shared by the streams that read the same; they own them.
   std::map<Cid, std::weak_ptr<const content::Dataset>> datasets_;
   ServerStats stats_;
   std::set<Session*> sessions_;
+  std::map<PeerId, std::weak_ptr<PeerShare>> shares_;
   bool closing_ = false;
   runtime::WaitList left_;
 };

@@ -14,10 +14,12 @@
 namespace warren::transfer {
 namespace {
 
-constexpr auto kOpenTime = 10s;         // For a stream and its negotiation.
-constexpr auto kAskTime = 10s;          // For the answer to Have.
-constexpr auto kAskAgainNothing = 15s;  // A peer that has nothing may share it later.
-constexpr auto kAskAgainFailed = 2s;    // Doubled with each failure in a row.
+constexpr auto kOpenTime = 10s;  // For a stream and its negotiation.
+constexpr auto kAskTime = 10s;   // For the answer to Have.
+// A peer that has nothing may share it later: after this, and later when others have it.
+constexpr auto kAskAgainNothing = 4s;
+constexpr auto kAskAgainNotNeeded = 15s;
+constexpr auto kAskAgainFailed = 2s;  // Doubled with each failure in a row.
 constexpr auto kAskAgainMax = 60s;
 constexpr auto kBrokenProtocolPause = 60s;
 constexpr std::uint32_t kLaneFailuresMax = 8;  // In a row, over all streams of a source.
@@ -105,7 +107,8 @@ awaitable<void> Download::ask_task(Source& source) {
     log::debug("transfer", "{} has {}", source.peer.to_string(), record_.root.to_string());
   } else if (holding || holding.error().code() == ErrorCode::kUnsupported) {
     source.state = SourceState::kNothing;
-    source.retry_at = now + kAskAgainNothing;
+    const bool needed = !any_in_state(SourceState::kHolder);
+    source.retry_at = now + (needed ? Duration(kAskAgainNothing) : Duration(kAskAgainNotNeeded));
   } else {
     on_source_error(source, holding.error());
   }
