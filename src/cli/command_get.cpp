@@ -114,6 +114,7 @@ ExitCode run_get(Invocation& invocation) {
   if (!body) return output.failure(body.error(), what);
 
   ProgressView view(output, choice->mode, choice->every_line);
+  invocation.session.on_status_wanted([&view] { view.show_now(); });
   std::string id;
   bool told_discovery = false;
   const auto show = [&](const api::Json& line) {

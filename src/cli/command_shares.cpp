@@ -59,6 +59,7 @@ ExitCode run_share(Invocation& invocation) {
   const auto choice = progress_choice(invocation);
   if (!choice) return output.failure(choice.error());
   ProgressView view(output, choice->mode, choice->every_line);
+  invocation.session.on_status_wanted([&view] { view.show_now(); });
   const auto show = [&](const api::Json& line) {
     output.event(line);
     view.update(line);
@@ -121,6 +122,7 @@ ExitCode run_verify(Invocation& invocation) {
   const auto choice = progress_choice(invocation);
   if (!choice) return output.failure(choice.error());
   ProgressView view(output, choice->mode, choice->every_line);
+  invocation.session.on_status_wanted([&view] { view.show_now(); });
   const auto show = [&](const api::Json& line) {
     output.event(line);
     view.update(line);

@@ -172,6 +172,11 @@ void ProgressView::plain(const ProgressState& state) {
   output_.note(progress_line(state, 0));
 }
 
+void ProgressView::show_now() {
+  end();
+  output_.note(last_ ? progress_line(*last_, 0) : "nothing is known yet");
+}
+
 void ProgressView::end() {
   if (std::exchange(bar_shown_, false)) output_.terminal().err << '\n' << std::flush;
 }

@@ -54,6 +54,8 @@ class ProgressView {
   /// Shows `line`, or not: a plain view shows the first one, each new phase, and then one each ten
   /// per cent or minute, whichever comes later. Source: TR-2.
   void update(const nlohmann::json& line);
+  /// Shows the last state on a line of its own, in every mode. Source: TR-2, SIGUSR1.
+  void show_now();
   /// Leaves the bar's line, so that other text starts on one of its own.
   void end();
   const std::optional<ProgressState>& last() const { return last_; }

@@ -99,6 +99,14 @@ TEST_F(ProgressViewTest, ABarStaysOnOneLineAndLeavesIt) {
   EXPECT_TRUE(err_.str().ends_with("\x1b[K\n"));
 }
 
+TEST_F(ProgressViewTest, TheStateCanBeAskedForInEveryMode) {
+  ProgressView view(output_, ProgressMode::kNone, false);
+  view.show_now();
+  view.update(line("downloading", 50, 1));
+  view.show_now();
+  EXPECT_EQ(err_.str(), "nothing is known yet\nx  50.0%  50/100 B\n");
+}
+
 TEST_F(ProgressViewTest, NamesFromTheNetworkCannotDriveTheTerminal) {
   ProgressView view(output_, ProgressMode::kPlain, false);
   json hostile = line("downloading", 1, 1);

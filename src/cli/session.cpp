@@ -20,15 +20,20 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 /// Silence that a person should not have to wonder about. Source: quality statement CL-8.
 constexpr Duration kSilenceMax = 1s;
 
-awaitable<int> next_signal(asio::signal_set& signals) {
-  const auto [error, number] = co_await signals.async_wait(kToken);
-  co_return error ? 0 : number;
+/// Waits for a signal that ends the call; tells `status_wanted`, which outlives it, of the other.
+awaitable<int> next_signal(asio::signal_set& signals, const std::function<void()>& status_wanted) {
+  for (;;) {
+    const auto [error, number] = co_await signals.async_wait(kToken);
+    if (error) co_return 0;
+    if (number != SIGUSR1) co_return number;
+    if (status_wanted) status_wanted();
+  }
 }
 
 }  // namespace
 
 struct Session::Impl {
-  Impl() : runtime({.pool_threads = 1}), signals(runtime.executor(), SIGINT, SIGTERM) {}
+  Impl() : runtime({.pool_threads = 1}), signals(runtime.executor(), SIGINT, SIGTERM, SIGUSR1) {}
 
   awaitable<Result<>> pass_time(Output& output, std::optional<double> timeout, bool quiet) {
     const TimePoint begun = runtime.now();
@@ -79,8 +84,9 @@ Result<api::Json> Session::call(api::Call call, api::OnLine on_line, bool quiet)
     if (on_line) on_line(line);
   };
   Outcome outcome = runtime::run_task(
-      impl.runtime, race(api::call(impl.runtime, paths_.socket(), std::move(call), listener),
-                         next_signal(impl.signals), impl.pass_time(output_, timeout_, quiet)));
+      impl.runtime,
+      race(api::call(impl.runtime, paths_.socket(), std::move(call), listener),
+           next_signal(impl.signals, status_wanted_), impl.pass_time(output_, timeout_, quiet)));
   if (auto* answer = std::get_if<0>(&outcome)) return std::move(*answer);
   if (const int* number = std::get_if<1>(&outcome)) {
     stopped_by_ = *number;

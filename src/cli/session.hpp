@@ -1,6 +1,8 @@
 #pragma once
 // One command's talk with the daemon: a call that Ctrl-C and --timeout end.
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -27,6 +29,9 @@ class Session {
   /// which); kTimedOut after the time of --timeout.
   Result<api::Json> call(api::Call call, api::OnLine on_line = {}, bool quiet = false);
 
+  /// Called when SIGUSR1 comes during a call. Empty: nothing happens then.
+  void on_status_wanted(std::function<void()> listener) { status_wanted_ = std::move(listener); }
+
   /// SIGINT or SIGTERM when one came; 0 otherwise.
   int stopped_by() const { return stopped_by_; }
   bool timed_out() const { return timed_out_; }
@@ -42,6 +47,7 @@ class Session {
   std::optional<double> timeout_;
   int stopped_by_ = 0;
   bool timed_out_ = false;
+  std::function<void()> status_wanted_;
   std::unique_ptr<Impl> impl_;
 };
 
