@@ -18,6 +18,8 @@ constexpr std::size_t kNodesPerMessage = 1024;
 constexpr std::size_t kNodeBytesPerMessage = 256u << 10;
 // Leaves in one segment; the bytes are bounded by the buffer.
 constexpr std::uint64_t kLeavesPerSegment = 4096;
+constexpr auto kLookAtOlderTime = 500ms;
+constexpr auto kOlderStillTime = 2s;
 
 // A part of a batch: leaves that lie in the buffer from `offset` on, or are missing.
 struct Piece {
@@ -105,6 +107,8 @@ struct DataServer::Session {
 
   swarm::ProtocolStream stream;
   transport::FrameReader reader;
+  std::uint64_t serial = 0;
+  TimePoint progressed_at{};  ///< The stream took bytes, or began.
   std::shared_ptr<PeerShare> share;
   std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
 };
@@ -122,12 +126,17 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
   ++stats_.streams;
   Session session(std::move(stream));
   sessions_.insert(&session);
+  session.serial = ++session_serial_;
+  session.progressed_at = runtime_.now();
   std::weak_ptr<PeerShare>& share = shares_[session.stream.peer()];
   session.share = share.lock();
   if (!session.share) share = session.share = std::make_shared<PeerShare>(runtime_);
   const Result<> served = co_await serve_requests(session);
   if (served) {
     session.out().close_write();
+    // Until the peer has it all, or its time is up: then what it does not take is given up.
+    const auto flushed = co_await session.out().flush(runtime_.now() + limits_.serve_time_max);
+    if (!flushed) session.out().reset(CloseCode::kNone);
   } else {
     const ErrorCode code = served.error().code();
     const bool theirs = code == ErrorCode::kMalformed || code == ErrorCode::kTooLarge;
@@ -273,6 +282,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
       SharedBytes shared(held, room.subspan(piece.offset, bytes));
       const TimePoint stalled = runtime_.now() + limits_.serve_time_max;
       WARREN_CO_TRY_VOID(co_await session.out().write(std::move(shared), stalled));
+      session.progressed_at = runtime_.now();
       stats_.bytes_served += bytes;
     }
     leaf += count;
@@ -292,11 +302,13 @@ awaitable<Result<std::shared_ptr<const DataServer::HeldBuffer>>> DataServer::acq
   const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
   PeerShare& share = *session.share;
   while (share.buffers >= std::max<std::size_t>(1, buffers_max_ / 2)) {
-    const runtime::Wake wake = co_await share.released.wait_until(deadline);
+    const TimePoint look = std::min(deadline, runtime_.now() + kLookAtOlderTime);
+    const runtime::Wake wake = co_await share.released.wait_until(look);
     if (wake == runtime::Wake::kNotified) continue;
     share.released.notify_one();
-    co_return fail(wake == runtime::Wake::kCancelled ? ErrorCode::kCancelled : ErrorCode::kTimedOut,
-                   "the peer takes nothing");
+    if (wake == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+    if (look == deadline) co_return fail(ErrorCode::kTimedOut, "the peer takes nothing");
+    close_older_connections(session);
   }
   ++share.buffers;
   auto buffer = co_await buffers_.acquire(deadline);
@@ -306,6 +318,29 @@ awaitable<Result<std::shared_ptr<const DataServer::HeldBuffer>>> DataServer::acq
     co_return fail(std::move(buffer).error());
   }
   co_return std::make_shared<const HeldBuffer>(std::move(*buffer), session.share);
+}
+
+// A peer that was killed and comes back finds its buffers held by connections that have not timed
+// out yet. What is older than this connection, and has not moved for a while, is given up.
+void DataServer::close_older_connections(const Session& session) {
+  struct Known {
+    std::uint64_t since = 0;
+    TimePoint progressed_at{};
+  };
+  std::map<std::shared_ptr<swarm::Connection>, Known> connections;
+  for (const Session* other : sessions_) {
+    if (other->share != session.share) continue;
+    const auto [found, added] =
+        connections.try_emplace(other->stream.connection, other->serial, other->progressed_at);
+    found->second.since = std::min(found->second.since, other->serial);
+    found->second.progressed_at = std::max(found->second.progressed_at, other->progressed_at);
+  }
+  const std::uint64_t own_since = connections.at(session.stream.connection).since;
+  const TimePoint still_since = runtime_.now() - kOlderStillTime;
+  for (const auto& [connection, known] : connections) {
+    if (known.since >= own_since || known.progressed_at > still_since) continue;
+    connection->close(CloseCode::kSupplanted, "a newer connection of the same peer is in use");
+  }
 }
 
 awaitable<Result<>> DataServer::send(Session& session, Response response) {

@@ -52,6 +52,7 @@ class DataServer {
   awaitable<Result<>> answer(Session& session, const NodesRequest& request);
   awaitable<Result<>> answer(Session& session, const RangeRequest& request);
   awaitable<Result<std::shared_ptr<const HeldBuffer>>> acquire(Session& session);
+  void close_older_connections(const Session& session);
   awaitable<Result<>> send(Session& session, Response response);
   awaitable<Result<>> refuse(Session& session, RefusalReason reason, std::string text);
   awaitable<Result<>> send_nodes(Session& session, std::vector<content::NodeBlock> nodes);
@@ -67,6 +68,7 @@ class DataServer {
   std::map<Cid, std::weak_ptr<const content::Dataset>> datasets_;
   ServerStats stats_;
   std::set<Session*> sessions_;
+  std::uint64_t session_serial_ = 0;
   std::map<PeerId, std::weak_ptr<PeerShare>> shares_;
   bool closing_ = false;
   runtime::WaitList left_;

@@ -49,6 +49,33 @@ TEST(DataServer, APeerThatTakesNothingDoesNotStarveTheOthers) {
   sim::run(net.world, tasks.join());
 }
 
+// The same peer, started again: its old connections look alive to the server for a while.
+TEST(DataServer, APeerThatComesBackAfterAKillIsServedWithinSeconds) {
+  TestNet net;
+  write_file(net.path() / "big", random_text(40u << 20, 1));
+  TransferConfig config;
+  config.limits.serve_bytes_max = 4u << 20;
+  const auto server = net.node(1, config);
+  const auto peer = net.node(2);
+  const Cid root = server->share(net.path() / "big", "big");
+  runtime::TaskGroup tasks(peer->runtime(), 16);
+  for (int i = 0; i < 3; ++i) {
+    peer->connect(*server);
+    for (int k = 0; k < 4; ++k) {
+      EXPECT_TRUE(tasks.spawn(ask_and_read_nothing(*peer, server->peer(), root, 40)));
+    }
+    net.world.run_for(100ms);
+  }
+  const TimePoint before = net.world.now();
+  peer->connect(*server);
+  // What is asked on the connections of before must not be waited for.
+  const TransferId id = peer->start_get({root, {}, {}, {}, {}, 60s});
+  net.world.run_for(1ms);
+  EXPECT_EQ(peer->wait(id).state, State::kCompleted);
+  EXPECT_LT(net.world.now() - before, 10s);
+  sim::run(net.world, tasks.join());
+}
+
 TEST(DataServer, AStreamThatIsNotReadIsResetInTheEnd) {
   TestNet net;
   write_file(net.path() / "big", random_text(8u << 20, 1));
