@@ -6,7 +6,8 @@ namespace warren::muxer::yamux {
 namespace {
 
 std::uint32_t read_u32(const std::uint8_t* in) {
-  return std::uint32_t{in[0]} << 24 | std::uint32_t{in[1]} << 16 | std::uint32_t{in[2]} << 8 | in[3];
+  return std::uint32_t{in[0]} << 24 | std::uint32_t{in[1]} << 16 | std::uint32_t{in[2]} << 8 |
+         in[3];
 }
 
 void write_u32(std::uint8_t* out, std::uint32_t value) {

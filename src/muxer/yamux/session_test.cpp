@@ -1,0 +1,615 @@
+#include "muxer/yamux/session.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace warren::muxer::yamux {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// One session with the test as its peer, which writes frames and reads those that come back.
+class YamuxSession : public testing::Test, public SessionHandler {
+ protected:
+  void on_stream(StreamId id) override { log("stream", id); }
+  void on_data(StreamId id, BytesView bytes) override {
+    data_[id] += as_text(bytes);
+    if (on_data_) on_data_(id);
+  }
+  void on_end(StreamId id) override { log("end", id); }
+  void on_reset(StreamId id) override { log("reset", id); }
+  void on_window(StreamId id) override { log("window", id); }
+  void on_backlog() override {
+    ++backlog_calls_;
+    if (on_backlog_) on_backlog_();
+  }
+  void on_go_away(GoAwayCode code) override { log("go-away", static_cast<std::uint32_t>(code)); }
+  void log(std::string what, std::uint32_t id) {
+    events_.push_back(what + " " + std::to_string(id));
+  }
+
+  /// Starts as the listener, or as the dialer; the first ping is taken away and answered.
+  Session& start(SessionConfig config = {}) {
+    session_.emplace(std::move(config), *this, now_);
+    const auto frames = sent();
+    EXPECT_EQ(frames.size(), 1u);
+    EXPECT_TRUE(frame(Type::kPing, kAck, 0, frames.at(0).length));
+    return *session_;
+  }
+  Session& start_dialer(SessionConfig config = {}) {
+    config.dialer = true;
+    return start(std::move(config));
+  }
+
+  Result<> frame(Type type, unsigned flags, StreamId id, std::uint32_t length,
+                 std::string_view body = {}) {
+    Bytes bytes = to_bytes(Header{
+        .type = type, .flags = static_cast<std::uint16_t>(flags), .stream = id, .length = length}
+                               .encode());
+    append(bytes, as_bytes(body));
+    return session_->read(bytes, now_);
+  }
+  Result<> data(StreamId id, std::string_view body, unsigned flags = 0) {
+    return frame(Type::kData, flags, id, static_cast<std::uint32_t>(body.size()), body);
+  }
+  Result<> window(StreamId id, std::uint32_t delta, unsigned flags = 0) {
+    return frame(Type::kWindowUpdate, flags, id, delta);
+  }
+
+  /// The control frames that wait, which are taken.
+  std::vector<Header> sent() {
+    const Bytes bytes = std::exchange(session_->output(), {});
+    EXPECT_EQ(bytes.size() % kHeaderBytes, 0u);
+    std::vector<Header> headers;
+    for (std::size_t at = 0; at < bytes.size(); at += kHeaderBytes) {
+      headers.push_back(
+          *Header::decode(std::span<const std::uint8_t, kHeaderBytes>(&bytes[at], kHeaderBytes)));
+    }
+    return headers;
+  }
+  std::vector<std::string> sent_text() {
+    std::vector<std::string> texts;
+    for (const Header& header : sent()) texts.push_back(text(header));
+    return texts;
+  }
+  static std::string text(const Header& header) {
+    static constexpr const char* kTypes[] = {"data", "window", "ping", "go-away"};
+    std::string out = kTypes[static_cast<std::size_t>(header.type)];
+    if (header.has(kSyn)) out += " SYN";
+    if (header.has(kAck)) out += " ACK";
+    if (header.has(kFin)) out += " FIN";
+    if (header.has(kRst)) out += " RST";
+    return out + " " + std::to_string(header.stream) + " " + std::to_string(header.length);
+  }
+  std::string send(StreamId id, std::size_t count, bool fin = false) {
+    return text(*Header::decode(session_->send_data(id, count, fin)));
+  }
+  std::vector<std::string> events() { return std::exchange(events_, {}); }
+
+  void expect_violation(const Result<>& result) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), ErrorCode::kMalformed) << result.error().message();
+    const auto frames = sent();
+    ASSERT_FALSE(frames.empty());
+    EXPECT_EQ(text(frames.back()), "go-away 0 1");
+    EXPECT_FALSE(session_->read({}, now_)) << "the session goes on after an error";
+  }
+
+  TimePoint now_{1s};
+  std::optional<Session> session_;
+  std::vector<std::string> events_;
+  std::map<StreamId, std::string> data_;
+  std::function<void(StreamId)> on_data_;
+  std::function<void()> on_backlog_;
+  int backlog_calls_ = 0;
+};
+
+// ---------------------------------------------------------------------------- opening streams
+
+TEST_F(YamuxSession, DialersIdsAreOddAndListenersEven) {
+  Session& dialer = start_dialer();
+  EXPECT_EQ(*dialer.open(), 1u);
+  EXPECT_EQ(*dialer.open(), 3u);
+  Session& listener = start();
+  EXPECT_EQ(*listener.open(), 2u);
+  EXPECT_EQ(*listener.open(), 4u);
+}
+
+TEST_F(YamuxSession, TheFirstFrameOfAStreamSaysSyn) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  EXPECT_EQ(send(1, 5), "data SYN 1 5");
+  EXPECT_EQ(send(1, 0, true), "data FIN 1 0");
+  ASSERT_TRUE(session.open());
+  EXPECT_EQ(send(3, 0, true), "data SYN FIN 3 0");
+}
+
+TEST_F(YamuxSession, AcknowledgesEveryStreamAtOnce) {
+  start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  ASSERT_TRUE(data(3, "ab", kSyn));
+  ASSERT_TRUE(data(5, "", kSyn | kFin));
+  EXPECT_THAT(sent_text(), ElementsAre("window ACK 1 0", "window ACK 3 0", "window ACK 5 0"));
+  EXPECT_THAT(events(), ElementsAre("stream 1", "stream 3", "stream 5", "end 5"));
+  EXPECT_EQ(data_[3], "ab");
+}
+
+TEST_F(YamuxSession, IdsOfThePeerNeedNotComeInOrder) {
+  start();
+  for (const StreamId id : {5u, 1u, 3u, 9u, 7u}) ASSERT_TRUE(window(id, 0, kSyn));
+  EXPECT_EQ(session_->stream_count(), 5u);
+}
+
+TEST_F(YamuxSession, RefusesASecondSynAndIdsOfOurOwnParity) {
+  start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  expect_violation(window(1, 0, kSyn));
+  start();
+  expect_violation(window(2, 0, kSyn));
+  start_dialer();
+  expect_violation(data(1, "x", kSyn));
+}
+
+TEST_F(YamuxSession, StreamZeroCarriesNoData) {
+  start();
+  expect_violation(data(0, "x"));
+  start();
+  expect_violation(window(0, 1, kSyn));
+  start();
+  expect_violation(frame(Type::kPing, kSyn, 1, 0));
+  start();
+  expect_violation(frame(Type::kGoAway, 0, 1, 0));
+}
+
+TEST_F(YamuxSession, MalformedHeaderEndsTheSession) {
+  start();
+  expect_violation(session_->read(Bytes{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, now_));
+  start();
+  expect_violation(session_->read(Bytes{0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, now_));
+  start();
+  expect_violation(session_->read(Bytes{0, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 0}, now_));
+}
+
+TEST_F(YamuxSession, FramesMayBeCutAnywhere) {
+  Bytes bytes;
+  for (const auto& [flags, length] : {std::pair{kSyn, 3}, {kAck, 0}, {kFin, 4}}) {
+    append(bytes, Header{.type = Type::kData,
+                         .flags = flags,
+                         .stream = 1,
+                         .length = static_cast<std::uint32_t>(length)}
+                      .encode());
+    append(bytes, as_bytes(std::string("abcdefg").substr(flags == kFin ? 3 : 0,
+                                                         static_cast<std::size_t>(length))));
+  }
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    start();
+    data_.clear();
+    ASSERT_TRUE(session_->read(BytesView(bytes).first(cut), now_));
+    ASSERT_TRUE(session_->read({}, now_));
+    ASSERT_TRUE(session_->read(BytesView(bytes).subspan(cut), now_));
+    EXPECT_EQ(data_[1], "abcdefg");
+    EXPECT_THAT(events(), ElementsAre("stream 1", "end 1"));
+  }
+}
+
+// ------------------------------------------------------------------------------------ windows
+
+TEST_F(YamuxSession, WindowStartsAt256KiBAndUpdatesAddToItEvenWithSynAndAck) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  EXPECT_EQ(session.sendable(1), 262'144u);
+  (void)send(1, 262'144);
+  EXPECT_EQ(session.sendable(1), 0u);
+  ASSERT_TRUE(window(1, 100, kAck));
+  EXPECT_EQ(session.sendable(1), 100u);
+  EXPECT_THAT(events(), ElementsAre("window 1"));
+  ASSERT_TRUE(window(1, 7));
+  EXPECT_EQ(session.sendable(1), 107u);
+  EXPECT_THAT(events(), IsEmpty());  // Only from zero on.
+  ASSERT_TRUE(window(2, 50, kSyn));
+  EXPECT_EQ(session.sendable(2), 262'194u);
+  EXPECT_EQ(session.sendable(99), 0u);
+}
+
+TEST_F(YamuxSession, SynWithDataBeyondTheInitialWindowIsAViolation) {
+  start();
+  ASSERT_TRUE(frame(Type::kData, kSyn, 1, 262'144));
+  start();
+  expect_violation(frame(Type::kData, kSyn, 1, 262'145));
+}
+
+TEST_F(YamuxSession, CreditBeyond32BitsIsAViolation) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  (void)send(1, 0);
+  ASSERT_TRUE(window(1, 0xffff'ffff - 262'144));
+  EXPECT_EQ(session.sendable(1), 0xffff'ffffu);
+  expect_violation(window(1, 1));
+  start();
+  expect_violation(window(1, 0xffff'0000, kSyn));
+}
+
+TEST_F(YamuxSession, DataBeyondTheWindowIsAViolation) {
+  start();
+  ASSERT_TRUE(data(1, std::string(200'000, 'a'), kSyn));
+  ASSERT_TRUE(data(1, std::string(62'143, 'a')));
+  ASSERT_TRUE(data(1, "b"));
+  expect_violation(frame(Type::kData, 0, 1, 1));
+  start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  expect_violation(frame(Type::kData, kRst, 1, 262'145));
+}
+
+TEST_F(YamuxSession, CreditGoesBackWhenHalfAWindowIsConsumed) {
+  Session& session = start();
+  ASSERT_TRUE(data(1, std::string(262'144, 'a'), kSyn));
+  (void)sent();
+  now_ += 1h;  // Slow: the window does not grow.
+  session.consumed(1, 131'071, now_);
+  EXPECT_THAT(sent_text(), IsEmpty());
+  session.consumed(1, 1, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 131072"));
+  ASSERT_TRUE(data(1, std::string(131'072, 'b')));
+  expect_violation(data(1, "c"));
+}
+
+TEST_F(YamuxSession, CreditThatWaitsIsAddedUpInOneFrame) {
+  SessionConfig config;
+  config.window_bytes_max = kInitialWindowBytes;
+  Session& session = start(config);
+  ASSERT_TRUE(window(1, 0, kSyn));
+  ASSERT_TRUE(window(3, 0, kSyn));
+  for (int i = 0; i < 1'000; ++i) {
+    for (const StreamId id : {1u, 3u}) {
+      ASSERT_TRUE(data(id, std::string(131'072, 'a')));
+      session.consumed(id, 131'072, now_);
+    }
+  }
+  // The acknowledgements were waiting too, and take the credit along.
+  EXPECT_THAT(sent_text(), ElementsAre("window ACK 1 131072000", "window ACK 3 131072000"));
+  ASSERT_TRUE(data(1, std::string(131'072, 'a')));
+  session.consumed(1, 131'072, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 131072"));
+}
+
+TEST_F(YamuxSession, WindowDoublesWhenItIsUsedUpWithinFourRoundTrips) {
+  std::int64_t reserved = 0;
+  SessionConfig config;
+  config.window_bytes_max = 1u << 20;
+  config.reserve_window = [&](std::int64_t bytes) {
+    reserved += bytes;
+    return true;
+  };
+  session_.emplace(config, *this, now_);
+  const auto ping = sent();
+  now_ += 10ms;
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, ping.at(0).length));
+  EXPECT_EQ(session_->rtt(), 10ms);
+  ASSERT_TRUE(window(1, 0, kSyn));
+  (void)sent();
+  std::uint32_t half = 131'072;
+  for (const std::uint32_t grown : {262'144u, 524'288u, 0u}) {
+    ASSERT_TRUE(data(1, std::string(half, 'a')));
+    now_ += 39ms;
+    session_->consumed(1, half, now_);
+    EXPECT_THAT(sent_text(), ElementsAre("window 1 " + std::to_string(half + grown)));
+    if (grown > 0) half *= 2;
+  }
+  EXPECT_EQ(reserved, (1 << 20) - 262'144);
+  // Given back when the stream has gone.
+  ASSERT_TRUE(window(1, 0, kRst));
+  EXPECT_EQ(reserved, 0);
+}
+
+TEST_F(YamuxSession, WindowKeepsItsSizeWhenSlowOrRefusedOrWithoutARoundTrip) {
+  bool granted = true;
+  std::int64_t reserved = 0;
+  const auto credit_after = [&](Duration rtt, Duration pause) {
+    SessionConfig config;
+    config.reserve_window = [&](std::int64_t bytes) {
+      if (granted) reserved += bytes;
+      return granted;
+    };
+    session_.emplace(config, *this, now_);
+    const auto ping = sent();
+    now_ += rtt;
+    if (rtt > 0s) EXPECT_TRUE(frame(Type::kPing, kAck, 0, ping.at(0).length));
+    EXPECT_TRUE(data(1, std::string(131'072, 'a'), kSyn));
+    (void)sent();
+    now_ += pause;
+    session_->consumed(1, 131'072, now_);
+    return sent().at(0).length;
+  };
+  EXPECT_EQ(credit_after(10ms, 40ms), 131'072u);
+  EXPECT_EQ(credit_after(0ms, 1ms), 131'072u);
+  EXPECT_EQ(credit_after(10ms, 1ms), 131'072u + 262'144u);
+  EXPECT_EQ(reserved, 262'144);
+  granted = false;
+  EXPECT_EQ(credit_after(10ms, 1ms), 131'072u);
+  session_.reset();
+}
+
+TEST_F(YamuxSession, ReservationsAreGivenBackWithTheSession) {
+  std::int64_t reserved = 0;
+  {
+    SessionConfig config;
+    config.reserve_window = [&](std::int64_t bytes) {
+      reserved += bytes;
+      return true;
+    };
+    start(config);
+    now_ += 1ns;  // The round trip of start() took no time: it counts as the least there is.
+    ASSERT_TRUE(data(1, std::string(131'072, 'a'), kSyn));
+    session_->consumed(1, 131'072, now_);
+    EXPECT_EQ(reserved, 262'144);
+  }
+  session_.reset();
+  EXPECT_EQ(reserved, 0);
+}
+
+// ------------------------------------------------------------------------ ends and resets
+
+TEST_F(YamuxSession, HalfCloseLeavesTheOtherDirectionOpen) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  EXPECT_EQ(send(1, 10, true), "data SYN FIN 1 10");
+  EXPECT_EQ(session.sendable(1), 0u);
+  ASSERT_TRUE(window(1, 0, kAck));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(data(1, std::string(131'072, 'r')));
+    session.consumed(1, 131'072, now_ += 1h);
+  }
+  EXPECT_EQ(data_[1].size(), 3 * 131'072u);
+  ASSERT_TRUE(data(1, "last", kFin));
+  EXPECT_TRUE(data_[1].ends_with("last"));
+  EXPECT_THAT(events(), ElementsAre("end 1"));
+  EXPECT_EQ(session.stream_count(), 0u);
+}
+
+TEST_F(YamuxSession, EndComesOnBothKindsOfFrames) {
+  start();
+  ASSERT_TRUE(window(1, 0, kSyn | kFin));
+  ASSERT_TRUE(data(3, "x", kSyn | kFin));
+  EXPECT_THAT(events(), ElementsAre("stream 1", "end 1", "stream 3", "end 3"));
+  expect_violation(data(1, "late"));
+  start();
+  ASSERT_TRUE(window(1, 0, kSyn | kFin));
+  expect_violation(window(1, 0, kFin));
+}
+
+TEST_F(YamuxSession, CreditStillComesAfterThePeersEnd) {
+  Session& session = start();
+  ASSERT_TRUE(window(1, 0, kSyn | kFin));
+  (void)send(1, 262'144);
+  ASSERT_TRUE(window(1, 5));
+  EXPECT_EQ(session.sendable(1), 5u);
+}
+
+TEST_F(YamuxSession, ResetComesOnBothKindsOfFramesWithAnyLength) {
+  Session& session = start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  ASSERT_TRUE(window(3, 0, kSyn));
+  ASSERT_TRUE(window(1, 0xffff'ffff, kRst));  // An error code, by an extension.
+  ASSERT_TRUE(data(3, "dropped", kRst));
+  EXPECT_THAT(events(), ElementsAre("stream 1", "stream 3", "reset 1", "reset 3"));
+  EXPECT_EQ(session.stream_count(), 0u);
+  EXPECT_TRUE(data_[3].empty());
+  ASSERT_TRUE(data(5, "x", kSyn | kRst));
+  EXPECT_EQ(session.stream_count(), 0u);
+}
+
+TEST_F(YamuxSession, OurResetIsSaidOnceAndLateFramesAreDropped) {
+  Session& session = start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  (void)sent();
+  session.reset(1);
+  session.reset(1);
+  EXPECT_THAT(sent_text(), ElementsAre("window RST 1 0"));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(data(1, "in flight"));
+  ASSERT_TRUE(window(1, 10));
+  ASSERT_TRUE(window(1, 0, kFin));
+  ASSERT_TRUE(window(1, 0, kRst));
+  EXPECT_THAT(sent_text(), IsEmpty());
+  EXPECT_THAT(events(), ElementsAre("stream 1"));
+  EXPECT_TRUE(data_[1].empty());
+}
+
+TEST_F(YamuxSession, AResetInTheMiddleOfABodyDropsItsRest) {
+  start();
+  on_data_ = [&](StreamId id) { session_->reset(id); };
+  ASSERT_TRUE(frame(Type::kData, kSyn | kFin, 1, 6, "abc"));
+  ASSERT_TRUE(session_->read(as_bytes("def"), now_));
+  EXPECT_EQ(data_[1], "abc");
+  EXPECT_THAT(events(), ElementsAre("stream 1"));
+  ASSERT_TRUE(window(3, 0, kSyn));  // The frames are still in step.
+  EXPECT_THAT(events(), ElementsAre("stream 3"));
+}
+
+TEST_F(YamuxSession, AStreamThatThePeerNeverHeardOfIsForgottenSilently) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  session.reset(1);
+  EXPECT_THAT(sent_text(), IsEmpty());
+  EXPECT_EQ(session.stream_count(), 0u);
+}
+
+TEST_F(YamuxSession, FramesForStreamsThatWereNeverOpenAreAnsweredWithOneReset) {
+  start();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(data(7, "x"));
+  EXPECT_THAT(sent_text(), ElementsAre("window RST 7 0"));
+  ASSERT_TRUE(data(2, "x"));
+  EXPECT_THAT(sent_text(), ElementsAre("window RST 2 0"));
+  ASSERT_TRUE(data(9, ""));
+  ASSERT_TRUE(window(9, 100));
+  ASSERT_TRUE(window(9, 0, kFin));
+  ASSERT_TRUE(window(9, 0, kRst));
+  EXPECT_THAT(sent_text(), IsEmpty());
+  EXPECT_THAT(events(), IsEmpty());
+  expect_violation(frame(Type::kData, 0, 9, (16u << 20) + 1));
+}
+
+TEST_F(YamuxSession, HandlersMayBreakOffTheVeryStream) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  (void)send(1, 1);
+  on_backlog_ = [&] { session_->reset(1); };
+  ASSERT_TRUE(data(1, "answer", kAck | kFin));
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_EQ(session.stream_count(), 0u);
+  EXPECT_THAT(sent_text(), ElementsAre("window RST 1 0"));
+}
+
+// ------------------------------------------------------------------------------------- limits
+
+TEST_F(YamuxSession, NoMoreThanTheBacklogWaitsToBeAccepted) {
+  SessionConfig config;
+  config.backlog_max = 3;
+  Session& session = start_dialer(config);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session.open());
+  EXPECT_EQ(session.open().error().code(), ErrorCode::kLimited);
+  (void)send(1, 1);
+  ASSERT_TRUE(window(1, 0, kAck));
+  ASSERT_TRUE(window(1, 0));
+  EXPECT_EQ(backlog_calls_, 1);
+  ASSERT_TRUE(session.open());
+  EXPECT_FALSE(session.open());
+  (void)send(3, 1);
+  ASSERT_TRUE(data(3, "", kRst));  // Refused: that frees a place as well.
+  EXPECT_EQ(backlog_calls_, 2);
+  ASSERT_TRUE(session.open());
+  session.reset(5);
+  ASSERT_TRUE(session.open());
+}
+
+TEST_F(YamuxSession, StreamsBeyondTheLimitAreRefusedAndTheOthersGoOn) {
+  SessionConfig config;
+  config.streams_inbound_max = 2;
+  start(config);
+  ASSERT_TRUE(window(1, 0, kSyn));
+  ASSERT_TRUE(window(3, 0, kSyn));
+  ASSERT_TRUE(data(5, "dropped", kSyn));
+  ASSERT_TRUE(data(5, "dropped too"));
+  EXPECT_THAT(sent_text(), ElementsAre("window ACK 1 0", "window ACK 3 0", "window RST 5 0"));
+  ASSERT_TRUE(data(3, "kept"));
+  EXPECT_EQ(data_[3], "kept");
+  EXPECT_TRUE(data_[5].empty());
+  ASSERT_TRUE(window(1, 0, kRst));
+  ASSERT_TRUE(window(7, 0, kSyn));
+  EXPECT_THAT(sent_text(), ElementsAre("window ACK 7 0"));
+}
+
+TEST_F(YamuxSession, AHundredThousandStreamsTakeNoMoreThanTheLimit) {
+  Session& session = start();
+  std::size_t refused = 0;
+  std::size_t most_bytes = 0;
+  for (StreamId id = 1; id < 200'000; id += 2) {
+    ASSERT_TRUE(window(id, 0, kSyn));
+    most_bytes = std::max(most_bytes, session.output().size());
+    if (id % 1'000 == 1) {
+      for (const Header& header : sent()) refused += header.has(kRst) ? 1 : 0;
+    }
+  }
+  for (const Header& header : sent()) refused += header.has(kRst) ? 1 : 0;
+  EXPECT_EQ(session.stream_count(), 256u);
+  EXPECT_EQ(refused, 100'000u - 256);
+  EXPECT_LE(most_bytes, 64u << 10);
+}
+
+TEST_F(YamuxSession, AFloodWhoseAnswersNobodyReadsEndsTheSession) {
+  for (const Type type : {Type::kPing, Type::kWindowUpdate, Type::kData}) {
+    Session& session = start();
+    Result<> result;
+    std::uint32_t count = 0;
+    while (result && count < 100'000) {
+      const StreamId id = type == Type::kPing ? 0 : 2 * count + 1;
+      result = frame(type, type == Type::kData ? 0 : kSyn, id, type == Type::kData ? 1 : 0,
+                     type == Type::kData ? "x" : "");
+      ++count;
+    }
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), ErrorCode::kLimited);
+    EXPECT_LE(session.output().size(), 64u << 10);
+    EXPECT_EQ(count, (64u << 10) / 12 + 1);
+  }
+}
+
+TEST_F(YamuxSession, IdsEndBeforeTheyRepeat) {
+  SessionConfig config;
+  config.stream_id_max = 5;
+  Session& session = start_dialer(config);
+  for (const StreamId id : {1u, 3u, 5u}) EXPECT_EQ(*session.open(), id);
+  EXPECT_EQ(session.open().error().code(), ErrorCode::kClosed);
+}
+
+// -------------------------------------------------------------------------- ping and go-away
+
+TEST_F(YamuxSession, PingIsAnsweredWithItsValue) {
+  start();
+  ASSERT_TRUE(frame(Type::kPing, kSyn, 0, 0xdead'beef));
+  EXPECT_THAT(sent_text(), ElementsAre("ping ACK 0 3735928559"));
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 77));  // Nobody asked: nothing happens.
+  EXPECT_THAT(sent_text(), IsEmpty());
+}
+
+TEST_F(YamuxSession, PingsMeasureTheRoundTripAndGoOn) {
+  Session& session = start_dialer();
+  EXPECT_EQ(session.next_timer(), now_ + 30s);
+  ASSERT_TRUE(session.handle_timer(now_ + 29s));
+  EXPECT_THAT(sent_text(), IsEmpty());
+  now_ += 30s;
+  ASSERT_TRUE(session.handle_timer(now_));
+  EXPECT_THAT(sent_text(), ElementsAre("ping SYN 0 2"));
+  now_ += 80ms;
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 1));  // An old value.
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 2));
+  EXPECT_EQ(session.rtt(), 80ms);
+  EXPECT_EQ(session.next_timer(), now_ + 30s);
+}
+
+TEST_F(YamuxSession, ASilentPeerIsDeadAfterTheTimeout) {
+  session_.emplace(SessionConfig{}, *this, now_);
+  EXPECT_EQ(session_->next_timer(), now_ + 10s);
+  ASSERT_TRUE(session_->handle_timer(now_ + 9s));
+  EXPECT_EQ(session_->handle_timer(now_ + 10s).error().code(), ErrorCode::kTimedOut);
+}
+
+TEST_F(YamuxSession, ASlowLinkThatStillDeliversBytesIsNotDead) {
+  session_.emplace(SessionConfig{}, *this, now_);
+  for (int i = 0; i < 5; ++i) {
+    now_ += 10s;
+    ASSERT_TRUE(session_->read(Bytes{0}, now_));
+    ASSERT_TRUE(session_->handle_timer(now_));
+    EXPECT_EQ(session_->next_timer(), now_ + 10s);
+  }
+  EXPECT_FALSE(session_->handle_timer(now_ + 10s));
+}
+
+TEST_F(YamuxSession, AfterThePeersGoAwayNoStreamIsOpenedAndOldOnesGoOn) {
+  Session& session = start_dialer();
+  ASSERT_TRUE(session.open());
+  ASSERT_TRUE(frame(Type::kGoAway, 0, 0, 0));
+  EXPECT_THAT(events(), ElementsAre("go-away 0"));
+  EXPECT_EQ(session.open().error().code(), ErrorCode::kClosed);
+  EXPECT_EQ(send(1, 4), "data SYN 1 4");
+  ASSERT_TRUE(data(1, "still", kAck));
+  EXPECT_EQ(data_[1], "still");
+}
+
+TEST_F(YamuxSession, AfterOurGoAwayNewStreamsAreRefusedAndOldOnesGoOn) {
+  Session& session = start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  session.go_away(GoAwayCode::kNormal);
+  session.go_away(GoAwayCode::kInternalError);
+  ASSERT_TRUE(window(3, 0, kSyn));
+  EXPECT_THAT(sent_text(), ElementsAre("window ACK 1 0", "go-away 0 0", "window RST 3 0"));
+  ASSERT_TRUE(data(1, "still"));
+  EXPECT_EQ(data_[1], "still");
+  EXPECT_FALSE(session.open());
+}
+
+}  // namespace
+}  // namespace warren::muxer::yamux
