@@ -12,6 +12,12 @@
 namespace warren::content {
 namespace {
 
+// Work that a tree may cost beyond the bytes that were sent: a folder that stands in a thousand
+// places is decoded a thousand times, and gives its entries each time.
+constexpr std::uint64_t kDecodedBytesMin = 64u << 20;
+constexpr std::uint64_t kDecodedPerByte = 16;
+constexpr std::uint64_t kDecodedPerEntry = 1024;
+
 constexpr std::uint64_t kHamtHashType = 0x22;
 constexpr std::size_t kHamtLevelsMax = 8;
 constexpr std::size_t kHamtPrefixBytes = 2;  // Two hexadecimal digits for a fanout of 256.
@@ -102,9 +108,18 @@ class TreeReader::Flattener {
     return found == reader_.blocks_.end() ? 0 : found->second.size();
   }
 
-  Result<Node> node(const Cid& cid) const {
+  Result<Node> node(const Cid& cid) {
     const auto found = reader_.blocks_.find(cid);
     WARREN_CHECK(found != reader_.blocks_.end());  // complete() said so.
+    // Nodes may stand in many places, but then they give entries in each.
+    decoded_ += found->second.size();
+    if (decoded_ > kDecodedBytesMin + kDecodedPerByte * reader_.bytes_ +
+                       kDecodedPerEntry * tree_.entries.size()) {
+      return fail(ErrorCode::kTooLarge,
+                  fmt::format("dataset {}: nodes that name each other again and again",
+                              reader_.root_.to_string()),
+                  "do not trust who gave the CID");
+    }
     return read_node(cid, found->second);
   }
 
@@ -263,7 +278,7 @@ class TreeReader::Flattener {
       if (!is_hamt_prefix(link.name)) return malformed(cid, "a name in a shard has no prefix");
       if (!is_sub_shard(link)) {
         // Freed when the directory is done, but taken all at once: it counts.
-        WARREN_TRY_VOID(take_memory(link.name.size()));
+        WARREN_TRY_VOID(take_memory(sizeof(Child) + link.name.size()));
         children.push_back({link.name.substr(kHamtPrefixBytes), link.cid, link.tree_bytes});
         if (children.size() > reader_.limits_.entries_max) {
           return fail(ErrorCode::kTooLarge,
@@ -281,6 +296,7 @@ class TreeReader::Flattener {
 
   const TreeReader& reader_;
   std::uint64_t memory_ = 0;
+  std::uint64_t decoded_ = 0;  // Bytes of nodes, each as often as it was visited.
   std::uint64_t memory_max_;
   Tree tree_;
 };

@@ -106,8 +106,14 @@ class RealDatagramSocket final : public DatagramSocket {
     if (gso_) {
       Result<bool> sent = send_one(batch, batch.bytes, static_cast<std::uint16_t>(segment));
       if (sent || !gso_refused_) return sent;
-      log::info("udp", "the kernel refuses UDP_SEGMENT here; sending packets one by one");
-      gso_ = false;
+      // It may be the batch that is wrong, not the batching: only if the same packets pass one by
+      // one is UDP_SEGMENT not to be had.
+      Result<bool> each = send_each(batch, segment);
+      if (each && *each) {
+        log::info("udp", "the kernel refuses UDP_SEGMENT here; sending packets one by one");
+        gso_ = false;
+      }
+      return each;
     }
     return send_each(batch, segment);
   }
@@ -251,12 +257,19 @@ class RealDatagramSocket final : public DatagramSocket {
   /// the transport's loss recovery sends it again.
   Result<bool> send_each(const SendBatch& batch, std::size_t segment) {
     bool any = false;
+    std::optional<Error> too_large;
     for (std::size_t at = 0; at < batch.bytes.size(); at += segment) {
       const BytesView rest = batch.bytes.subspan(at);
-      WARREN_TRY(const bool sent, send_one(batch, rest.first(std::min(segment, rest.size())), 0));
-      if (!sent) return any;
+      const auto sent = send_one(batch, rest.first(std::min(segment, rest.size())), 0);
+      if (!sent && sent.error().code() == ErrorCode::kTooLarge) {
+        too_large = sent.error();  // What follows may be smaller.
+        continue;
+      }
+      if (!sent) return fail(sent.error());
+      if (!*sent) return any;
       any = true;
     }
+    if (!any && too_large) return fail(*too_large);
     return true;
   }
 
@@ -315,7 +328,7 @@ Result<> configure(int fd, const Endpoint& local, const DatagramOptions& options
     WARREN_TRY_VOID(set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"));
   }
   if (options.do_not_fragment) {
-    const int probe = v6 ? IPV6_PMTUDISC_DO : IP_PMTUDISC_DO;
+    const int probe = v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
     WARREN_TRY_VOID(v6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, probe, "MTU_DISCOVER")
                        : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, probe, "MTU_DISCOVER"));
   }

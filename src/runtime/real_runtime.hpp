@@ -9,7 +9,7 @@
 namespace warren::runtime {
 
 struct RealRuntimeOptions {
-  /// Threads for hashing and disk, 1 to 64. 0: one per processor, at least 2.
+  /// Threads for hashing and disk, 1 to 64. 0: one per processor, at least 4.
   std::size_t pool_threads = 0;
 };
 

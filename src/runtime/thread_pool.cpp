@@ -14,7 +14,8 @@ namespace {
 class ThreadPool final : public WorkerPool {
  public:
   ThreadPool(asio::any_io_executor core, std::size_t threads) : core_(std::move(core)) {
-    if (threads == 0) threads = std::max(2u, std::thread::hardware_concurrency());
+    // More than processors: some of the work waits for disks.
+    if (threads == 0) threads = std::max(4u, std::thread::hardware_concurrency());
     for (std::size_t i = 0; i < std::min<std::size_t>(threads, 64); ++i) {
       threads_.emplace_back([this] { work(); });
     }

@@ -151,10 +151,14 @@ Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> con
     oldest->connection->close(CloseCode::kSupplanted, "replaced by a newer connection");
     drop(oldest);
   }
-  if (links_count_ >= config_.limits.connections_max) {
-    return refuse(
-        CloseCode::kResourceLimit, ErrorCode::kLimited,
-        fmt::format("{} connections are open, the most allowed", config_.limits.connections_max));
+  // A quarter is kept for our own dials: strangers cannot lock a person's connect out.
+  const std::size_t most =
+      info.outbound || config_.limits.connections_max < 4
+          ? config_.limits.connections_max
+          : config_.limits.connections_max - config_.limits.connections_max / 4;
+  if (links_count_ >= most) {
+    return refuse(CloseCode::kResourceLimit, ErrorCode::kLimited,
+                  fmt::format("{} connections are open, the most allowed", most));
   }
   auto link = std::make_shared<Link>();
   link->connection = connection;

@@ -31,6 +31,10 @@ std::string_view name_part(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
+std::string temporary_path(const DestinationPaths& paths, const Entry& entry) {
+  return entry.path.empty() ? paths.temporary_name : paths.temporary_name + "/" + entry.path;
+}
+
 Result<> but_exists_is_fine(Result<> made) {
   if (!made && made.error().code() != ErrorCode::kExists) return made;
   return {};
@@ -42,7 +46,7 @@ Result<> but_exists_is_fine(Result<> made) {
 
 Result<std::unique_ptr<Destination>> Destination::prepare(std::shared_ptr<const content::Tree> tree,
                                                           DestinationPaths paths, LeafSet& done,
-                                                          DiskHooks hooks) {
+                                                          const LeafSet& synced, DiskHooks hooks) {
   WARREN_CHECK(!tree->entries.empty() && done.size() == tree->leaves.size());
   std::unique_ptr<Destination> self(new Destination());
   self->tree_ = std::move(tree);
@@ -56,14 +60,42 @@ Result<std::unique_ptr<Destination>> Destination::prepare(std::shared_ptr<const 
   }
   WARREN_TRY(Directory directory, Directory::open(self->paths_.directory));
   self->directory_ = std::make_shared<const Directory>(std::move(directory));
+  WARREN_TRY(const bool ignores_case, self->directory_->ignores_case());
+  if (ignores_case) WARREN_TRY_VOID(content::check_case_collisions(*self->tree_));
   WARREN_TRY_VOID(self->make_folders());
   for (std::size_t i = 0; i < self->tree_->entries.size(); ++i) {
     const Entry& entry = self->tree_->entries[i];
     if (entry.kind != EntryKind::kFile) continue;
     if (entry.leaf_count > 0) self->files_.push_back(i);
     WARREN_TRY_VOID(self->make_file(i, done));
+    for (std::uint64_t leaf = entry.first_leaf; leaf < entry.first_leaf + entry.leaf_count;
+         ++leaf) {
+      if (!done.contains(leaf) || synced.contains(leaf)) continue;
+      self->dirty_.insert(i);
+      break;
+    }
   }
   return self;
+}
+
+Result<> Destination::drop_missing(const content::Tree& tree, const DestinationPaths& paths,
+                                   LeafSet& done) {
+  WARREN_TRY(const Directory directory, Directory::open(paths.directory));
+  for (const Entry& entry : tree.entries) {
+    bool any_done = false;
+    for (std::uint64_t leaf = entry.first_leaf; leaf < entry.first_leaf + entry.leaf_count;
+         ++leaf) {
+      any_done = any_done || done.contains(leaf);
+    }
+    if (!any_done) continue;
+    const auto info = directory.info(temporary_path(paths, entry));
+    if (info && info->kind == FileKind::kRegular && info->stamp.size == entry.bytes) continue;
+    for (std::uint64_t leaf = entry.first_leaf; leaf < entry.first_leaf + entry.leaf_count;
+         ++leaf) {
+      done.remove(leaf);
+    }
+  }
+  return {};
 }
 
 Result<> Destination::make_folders() {
@@ -121,9 +153,7 @@ Result<std::uint64_t> Destination::bytes_needed(const content::Tree& tree,
       bytes += done.contains(entry.first_leaf) ? 0 : entry.bytes;
       continue;
     }
-    const std::string path =
-        entry.path.empty() ? paths.temporary_name : paths.temporary_name + "/" + entry.path;
-    const auto info = directory.info(path);
+    const auto info = directory.info(temporary_path(paths, entry));
     const bool reserved =
         info && info->kind == FileKind::kRegular && info->stamp.size == entry.bytes;
     bytes += reserved ? 0 : entry.bytes;

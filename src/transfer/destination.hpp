@@ -55,10 +55,19 @@ class Destination {
   /// Makes what is missing under the temporary name: folders, empty files, and files of several
   /// leaves in their full size with disk space behind them. `done`: leaves that an earlier run
   /// wrote; those of files that are not there in their size are taken out of it.
-  /// Errors: kNoSpace, kDenied, kIo, kNotFound (the folder), kUnsupported (a leaf over 1 MiB).
+  /// `synced`: those of `done` that are known to be on the disk; sync() and place() take care of
+  /// the files of the others.
+  /// Errors: kNoSpace, kDenied (also: names that this volume holds to be one), kIo, kNotFound (the
+  /// folder), kUnsupported (a leaf over 1 MiB).
   static Result<std::unique_ptr<Destination>> prepare(std::shared_ptr<const content::Tree> tree,
                                                       DestinationPaths paths, LeafSet& done,
-                                                      DiskHooks hooks);
+                                                      const LeafSet& synced, DiskHooks hooks);
+
+  /// Takes the leaves out of `done` whose files are not there in their size. Only looks. The
+  /// reduced set has to be durable before prepare() makes such a file anew: its size alone would
+  /// later speak for bytes that nobody wrote. Errors: kNotFound (the folder), kDenied, kIo.
+  static Result<> drop_missing(const content::Tree& tree, const DestinationPaths& paths,
+                               LeafSet& done);
 
   /// Verifies the leaves [first, first + count), which lie in `bytes` one after the other, and
   /// writes those that are good.

@@ -69,7 +69,7 @@ class DestinationTest : public ::testing::Test {
  protected:
   DestinationPaths paths() const { return {folder.path().string(), ".warren-x.part", "final"}; }
   std::unique_ptr<Destination> prepare(const SampleTree& of, LeafSet& done, DiskHooks hooks = {}) {
-    auto prepared = Destination::prepare(of.shared(), paths(), done, std::move(hooks));
+    auto prepared = Destination::prepare(of.shared(), paths(), done, done, std::move(hooks));
     EXPECT_TRUE(prepared) << prepared.error().message();
     return prepared ? std::move(*prepared) : nullptr;
   }
@@ -225,7 +225,7 @@ TEST_F(DestinationTest, RefusesAChunkThatNoBufferHolds) {
   huge.file("", "x");
   huge.tree.leaves.front().bytes = (1u << 20) + 1;
   LeafSet done(1);
-  const auto prepared = Destination::prepare(huge.shared(), paths(), done, {});
+  const auto prepared = Destination::prepare(huge.shared(), paths(), done, done, {});
   ASSERT_FALSE(prepared);
   EXPECT_EQ(prepared.error().code(), ErrorCode::kUnsupported);
 }

@@ -89,10 +89,11 @@ awaitable<Result<>> Download::main_steps() {
   WARREN_CO_TRY_VOID(co_await resolve());
   WARREN_CO_TRY_VOID(co_await load_tree());
   WARREN_CO_TRY(const bool complete, co_await already_there());
-  if (complete) co_return Result<>();
+  if (complete) co_return co_await forget_leaves();
   WARREN_CO_TRY_VOID(co_await prepare());
   WARREN_CO_TRY_VOID(co_await move_data());
-  co_return co_await place();
+  WARREN_CO_TRY_VOID(co_await place());
+  co_return co_await forget_leaves();
 }
 
 void Download::set_phase(Phase phase, std::string waiting_for) {
@@ -246,7 +247,10 @@ awaitable<Result<bool>> Download::already_there() {
 }
 
 awaitable<Result<>> Download::prepare() {
-  WARREN_CO_TRY(LeafSet done, co_await stored_leaves());
+  WARREN_CO_TRY(StoredLeaves stored, co_await stored_leaves());
+  WARREN_CO_TRY_VOID(co_await forget_missing(stored));
+  LeafSet& done = stored.written;
+  const LeafSet& synced = stored.synced;
   const DestinationPaths paths = destination_paths();
   const DiskHooks& hooks = context_.config.disk_hooks;
   const auto needed = co_await runtime::run(runtime_.pool(), [this, &paths, &done] {
@@ -266,12 +270,17 @@ awaitable<Result<>> Download::prepare() {
                                paths.directory, runtime::human_bytes(*available)),
                    "it goes on by itself when there is room");
   }
-  auto destination = co_await runtime::run(runtime_.pool(), [this, &paths, &done, &hooks] {
-    return Destination::prepare(tree_, paths, done, hooks);
+  auto destination = co_await runtime::run(runtime_.pool(), [this, &paths, &done, &synced, &hooks] {
+    return Destination::prepare(tree_, paths, done, synced, hooks);
   });
   if (!destination) co_return fail(std::move(destination).error());
   destination_ = std::move(*destination);
-  synced_ = done;
+  synced_ = synced;
+  for (std::uint64_t leaf = 0; leaf < done.size(); ++leaf) {
+    if (done.contains(leaf) && !synced.contains(leaf)) {
+      bytes_since_sync_ += tree_->leaves[leaf].bytes;
+    }
+  }
   scheduler_ = std::make_unique<Scheduler>(tree_, std::move(done), context_.config.scheduler);
   bytes_reused_ = record_.bytes_done = scheduler_->bytes_done();
   count_files();
@@ -322,7 +331,8 @@ Result<> Download::check_progress(TimePoint now) {
   } else {
     set_phase(Phase::kDownloading, "a peer that has the chunks that are left");
     const auto leaf = scheduler_->first_unavailable();
-    if (leaf && now - waiting_since_ >= kStarvedTime && !any_in_state(SourceState::kAsking)) {
+    if (leaf && now - waiting_since_ >= kStarvedTime && !any_in_state(SourceState::kAsking) &&
+        !any_in_state(SourceState::kFailed)) {
       const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, *leaf).entry];
       return fail(ErrorCode::kNotFound,
                   fmt::format("no connected peer has all of '{}'{}",
@@ -337,11 +347,12 @@ Result<> Download::check_progress(TimePoint now) {
 // Whether to give up for want of sources.
 Result<> Download::check_sources(TimePoint now) {
   if (any_in_state(SourceState::kAsking)) return {};
-  const bool others = std::ranges::any_of(sources_, [](const auto& entry) {
+  const bool others = std::ranges::any_of(sources_, [this](const auto& entry) {
     return entry.second->state != SourceState::kBanned &&
-           entry.second->state != SourceState::kNothing;
+           entry.second->state != SourceState::kNothing && context_.swarm.is_connected(entry.first);
   });
-  if (any_in_state(SourceState::kBanned) && !others) {
+  const bool liars = any_in_state(SourceState::kBanned);
+  if (liars && (!others || (bad_chunks_ > 0 && give_up_waiting(now)))) {
     return fail(ErrorCode::kIntegrity, bad_peers_text(),
                 "get it from another peer, or have it shared again");
   }

@@ -131,7 +131,16 @@ class Download {
   void set_phase(Phase phase, std::string waiting_for = {});
 
   // --- download_commit.cpp: what is known to be safe.
-  awaitable<Result<LeafSet>> stored_leaves();
+  /// What an earlier run wrote, and what of it survives a loss of power.
+  struct StoredLeaves {
+    LeafSet written;
+    LeafSet synced;
+  };
+  bool gives_nothing(const HoldingResponse& holding) const;
+  awaitable<Result<StoredLeaves>> stored_leaves();
+  StoredLeaves decode_leaves(BytesView blob, std::uint64_t leaves) const;
+  awaitable<Result<>> forget_missing(StoredLeaves& stored);
+  awaitable<Result<>> forget_leaves();
   void commit_if_due(TimePoint now);
   awaitable<void> commit_task(bool sync);
   awaitable<Result<>> commit(bool sync);

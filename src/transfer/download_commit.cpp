@@ -42,23 +42,57 @@ Bytes encode_leaves(const LeafSet& written, const LeafSet& synced, std::string_v
   return out;
 }
 
-LeafSet decode_leaves(BytesView blob, std::uint64_t leaves, std::string_view boot_id) {
-  const auto bytes = static_cast<std::size_t>((leaves + 7) / 8);
-  if (blob.size() != 2 * bytes + kBootIdBytes) return LeafSet(leaves);
-  const bool same_boot = as_text(blob.subspan(2 * bytes)) == boot_id;
-  return LeafSet::from_bytes(blob.subspan(same_boot ? 0 : bytes, bytes), leaves);
-}
-
 }  // namespace
 
-awaitable<Result<LeafSet>> Download::stored_leaves() {
+// A blob of another size is that of a transfer that has nothing yet, or that was completed.
+Download::StoredLeaves Download::decode_leaves(BytesView blob, std::uint64_t leaves) const {
+  const auto bytes = static_cast<std::size_t>((leaves + 7) / 8);
+  if (blob.size() != 2 * bytes + kBootIdBytes) return {LeafSet(leaves), LeafSet(leaves)};
+  const bool same_boot = as_text(blob.subspan(2 * bytes)) == boot_id_;
+  LeafSet synced = LeafSet::from_bytes(blob.subspan(bytes, bytes), leaves);
+  if (!same_boot) return {synced, synced};
+  return {LeafSet::from_bytes(blob.first(bytes), leaves), std::move(synced)};
+}
+
+awaitable<Result<Download::StoredLeaves>> Download::stored_leaves() {
   const std::int64_t id = record_.id;
   const std::uint64_t leaves = tree_->leaves.size();
   boot_id_ = co_await runtime::run(runtime_.pool(), [] { return read_boot_id(); });
   const auto blob = co_await runtime::run(
       runtime_.pool(), [this, id] { return context_.store.transfer_bitmap(id); });
   if (!blob) co_return fail(blob.error());
-  co_return decode_leaves(*blob, leaves, boot_id_);
+  co_return decode_leaves(*blob, leaves);
+}
+
+// Before anything is made under the temporary name: what is not there any more is not done.
+awaitable<Result<>> Download::forget_missing(StoredLeaves& stored) {
+  const std::uint64_t before = stored.written.count();
+  if (before == 0) co_return Result<>();
+  const std::int64_t id = record_.id;
+  const DestinationPaths paths = destination_paths();
+  co_return co_await runtime::run(
+      runtime_.pool(), [this, id, before, &stored, &paths]() -> Result<> {
+        WARREN_TRY_VOID(Destination::drop_missing(*tree_, paths, stored.written));
+        for (std::uint64_t leaf = 0; leaf < stored.synced.size(); ++leaf) {
+          if (!stored.written.contains(leaf)) stored.synced.remove(leaf);
+        }
+        if (stored.written.count() == before) return {};
+        std::uint64_t bytes = 0;
+        for (std::uint64_t leaf = 0; leaf < stored.written.size(); ++leaf) {
+          if (stored.written.contains(leaf)) bytes += tree_->leaves[leaf].bytes;
+        }
+        return context_.store.update_transfer_bitmap(
+            id, encode_leaves(stored.written, stored.synced, boot_id_), bytes);
+      });
+}
+
+// The final name stands for itself from now on: should it go, nothing of it is done.
+awaitable<Result<>> Download::forget_leaves() {
+  const std::int64_t id = record_.id;
+  const std::uint64_t bytes = tree_->bytes_total;
+  co_return co_await runtime::run(runtime_.pool(), [this, id, bytes] {
+    return context_.store.update_transfer_bitmap(id, {}, bytes);
+  });
 }
 
 void Download::commit_if_due(TimePoint now) {

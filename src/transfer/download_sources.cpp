@@ -14,6 +14,9 @@
 namespace warren::transfer {
 namespace {
 
+constexpr std::size_t kPieceBytes = 128u << 10;  // Read at a time of a batch of chunks.
+constexpr auto kTellAfter = 1s;                  // How long the scheduler may hear nothing of it.
+
 constexpr auto kOpenTime = 10s;  // For a stream and its negotiation.
 constexpr auto kAskTime = 10s;   // For the answer to Have.
 // A peer that has nothing may share it later: after this, and later when others have it.
@@ -101,7 +104,7 @@ awaitable<Result<HoldingResponse>> Download::ask_peer(PeerId peer) {
 awaitable<void> Download::ask_task(Source& source) {
   auto holding = co_await ask_peer(source.peer);
   const TimePoint now = runtime_.now();
-  if (holding && holding->extent != Extent::kNone) {
+  if (holding && holding->extent != Extent::kNone && !gives_nothing(*holding)) {
     source.state = SourceState::kHolder;
     source.holding = std::move(*holding);
     log::debug("transfer", "{} has {}", source.peer.to_string(), record_.root.to_string());
@@ -113,6 +116,18 @@ awaitable<void> Download::ask_task(Source& source) {
     on_source_error(source, holding.error());
   }
   wake_->notify();
+}
+
+// A partial holder of nothing that is left to do would only take the place of another.
+bool Download::gives_nothing(const HoldingResponse& holding) const {
+  if (holding.extent != Extent::kPartial || !tree_ || !scheduler_) return false;
+  const std::uint64_t leaves = tree_->leaves.size();
+  if (holding.leaf_count != leaves) return false;  // attach_holders() says what is wrong.
+  const LeafSet held = LeafSet::from_bytes(holding.leaves, leaves);
+  for (std::uint64_t leaf = 0; leaf < leaves; ++leaf) {
+    if (held.contains(leaf) && !scheduler_->done().contains(leaf)) return false;
+  }
+  return true;
 }
 
 bool Download::any_in_state(SourceState state) const {
@@ -377,9 +392,22 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
   const Duration stall =
       context_.config.limits.stall_time_max + std::chrono::seconds(bytes / kSlowestBytesPerSecond);
   const MutableBytes room = buffer.bytes().first(bytes);
-  WARREN_CO_TRY_VOID(co_await lane.session->read_bytes(room, runtime_.now() + stall));
+  // In pieces: on a slow link the scheduler hears of bytes long before a batch is full, and does
+  // not take the source for silent.
+  const TimePoint deadline = runtime_.now() + stall;
+  TimePoint told_at = runtime_.now();
+  std::size_t told = 0;
+  for (std::size_t at = 0; at < bytes;) {
+    const std::size_t piece = std::min(bytes - at, kPieceBytes);
+    WARREN_CO_TRY_VOID(co_await lane.session->read_bytes(room.subspan(at, piece), deadline));
+    at += piece;
+    if (at == bytes || runtime_.now() - told_at < kTellAfter) continue;
+    feed(events::Arrived{asked->ask.request, at - told});
+    told = at;
+    told_at = runtime_.now();
+  }
   source.failures = 0;
-  feed(events::Arrived{asked->ask.request, bytes});
+  feed(events::Arrived{asked->ask.request, bytes - told});
   const std::uint64_t first = asked->next;
   asked->next += count;
   ++asked->jobs;

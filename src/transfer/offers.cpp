@@ -39,7 +39,7 @@ awaitable<void> ask_task(Search& search, swarm::Swarm& swarm, limits::Transfer l
 awaitable<std::vector<Offer>> find_offers(swarm::Swarm& swarm, limits::Transfer limits,
                                           std::string name, std::vector<PeerId> peers,
                                           TimePoint deadline) {
-  Search search(swarm.runtime(), limits.sources_max);
+  Search search(swarm.runtime(), std::max<std::size_t>(1, peers.size()));
   for (const PeerId& peer : peers) {
     if (search.tasks.spawn(ask_task(search, swarm, limits, peer, name, deadline))) ++search.open;
   }

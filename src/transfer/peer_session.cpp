@@ -74,7 +74,9 @@ awaitable<Result<HoldingResponse>> PeerSession::have(Cid root, TimePoint deadlin
 
 awaitable<Result<>> PeerSession::fetch_tree(Cid root, content::TreeReader& tree,
                                             Duration message_time) {
-  NodesRequest request{root, {}};
+  // What another source gave already is not asked for again.
+  NodesRequest request{root, tree.missing(limits_.cids_per_request_max)};
+  if (request.cids.size() == 1 && request.cids.front() == root) request.cids.clear();
   while (!tree.complete()) {
     WARREN_CO_TRY(const std::size_t taken,
                   co_await fetch_nodes(std::move(request), tree, message_time));
@@ -93,8 +95,10 @@ awaitable<Result<std::size_t>> PeerSession::fetch_nodes(NodesRequest request,
   WARREN_CO_TRY_VOID(co_await send(std::move(request), runtime_.now() + message_time));
   std::size_t taken = 0;
   std::uint64_t received = 0;
+  // Only what brings the tree further gives the peer more time.
+  TimePoint deadline = runtime_.now() + message_time;
   for (;;) {
-    WARREN_CO_TRY(const Response response, co_await receive(runtime_.now() + message_time));
+    WARREN_CO_TRY(const Response response, co_await receive(deadline));
     if (std::holds_alternative<DoneResponse>(response)) co_return taken;
     if (const auto* refusal = std::get_if<RefusalResponse>(&response)) {
       co_return fail(refusal_error(*refusal));
@@ -113,7 +117,7 @@ awaitable<Result<std::size_t>> PeerSession::fetch_nodes(NodesRequest request,
         co_return fail(ErrorCode::kTooLarge, "the peer sends blocks without end");
       }
       Bytes block(header.bytes);
-      WARREN_CO_TRY_VOID(co_await reader_.read_exactly(block, runtime_.now() + message_time));
+      WARREN_CO_TRY_VOID(co_await reader_.read_exactly(block, deadline));
       // A source may send what another one has given already.
       if (!tree.wants(header.cid)) continue;
       Result<> added = tree.add(header.cid, std::move(block));
@@ -122,6 +126,7 @@ awaitable<Result<std::size_t>> PeerSession::fetch_nodes(NodesRequest request,
         co_return fail(std::move(added).error());
       }
       ++taken;
+      deadline = runtime_.now() + message_time;
     }
   }
 }

@@ -61,6 +61,33 @@ void corrupt(const fs::path& path) {
   fs::last_write_time(path, time);
 }
 
+TEST(TransferManager, WhatWasDeletedAfterItsEndIsFetchedAgainAndNotMadeUpOfZeros) {
+  TestNet net;
+  write_file(net.path() / "large.bin", random_text((5u << 20) + 123, 7));
+  const auto b = net.node(2);
+  Cid root;
+  {
+    const auto a = net.node(1);
+    root = a->share(net.path() / "large.bin", "large.bin");
+    b->connect(*a);
+    ASSERT_EQ(b->get(root).state, State::kCompleted);
+  }
+  net.world.run_for(2min);
+  fs::remove(b->got() / "large.bin");
+  GetRequest request = by_root(root);
+  request.wait = 5s;
+  const Progress alone = b->get(request);  // Makes the file anew, in its full size, and empty.
+  EXPECT_EQ(alone.state, State::kFailed) << why(alone);
+  EXPECT_EQ(alone.bytes_done, 0u);
+  EXPECT_FALSE(fs::exists(b->got() / "large.bin"));
+  const auto a = net.node(1);
+  a->share(net.path() / "large.bin", "large.bin");
+  b->connect(*a);
+  const Progress got = b->get(root);
+  EXPECT_EQ(got.state, State::kCompleted) << why(got);
+  EXPECT_EQ(difference(net.path() / "large.bin", b->got() / "large.bin"), "");
+}
+
 TEST(TransferManager, FetchesEveryKindOfRoot) {
   TestNet net;
   const auto a = net.node(1);

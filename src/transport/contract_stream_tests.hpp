@@ -1,7 +1,7 @@
 #pragma once
 // The contract of transports: streams. Included by contract_tests.hpp.
 
-#include "transport/contract_stage.hpp"
+#include "transport/contract_connection_tests.hpp"
 
 namespace warren::transport::contract {
 

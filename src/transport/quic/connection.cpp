@@ -28,6 +28,11 @@ std::string close_text(const ngtcp2_ccerr& error) {
                      reason.empty() ? "" : ", ", reason);
 }
 
+/// Not broadcast or multicast: an address that an answer may come from.
+bool is_own_address(const IpAddress& ip) {
+  return !ip.is_multicast() && ip != IpAddress::v4(255, 255, 255, 255);
+}
+
 struct PathBuffer {
   sockaddr_storage local;
   sockaddr_storage remote;
@@ -122,10 +127,9 @@ Result<> QuicConnection::start_quic(const ConnectionStart& start) {
 
   ngtcp2_transport_params params;
   ngtcp2_transport_params_default(&params);
-  const std::uint64_t stream_window = std::min(config.stream_window_bytes, window_bytes_);
-  params.initial_max_stream_data_bidi_local = stream_window;
-  params.initial_max_stream_data_bidi_remote = stream_window;
-  params.initial_max_data = window_bytes_;
+  params.initial_max_stream_data_bidi_local = config.stream_window_bytes;
+  params.initial_max_stream_data_bidi_remote = config.stream_window_bytes;
+  params.initial_max_data = window_bytes_;  // Grows when the peer is proven: grow_window().
   params.initial_max_streams_bidi = config.limits.streams_inbound_max;
   params.initial_max_streams_uni = 0;
   params.max_idle_timeout = static_cast<std::uint64_t>(config.idle_timeout.count());
@@ -210,7 +214,7 @@ void QuicConnection::remove_stream(std::int64_t id) {
     std::erase(send_queue_, state.get());
     std::erase(flow_blocked_, state.get());
   }
-  state->detach(std::nullopt);
+  if (state->finish()) unread_.emplace(id, state);
 }
 
 awaitable<Result<std::unique_ptr<Stream>>> QuicConnection::open_stream(TimePoint deadline) {
@@ -262,6 +266,11 @@ void QuicConnection::give_credit(std::int64_t stream_id, std::size_t count) {
   if (owner_ != nullptr) owner_->connection_dirty(*this);
 }
 
+void QuicConnection::grow_window(std::uint64_t bytes) {
+  window_bytes_ += bytes;
+  ngtcp2_conn_extend_max_offset(conn_.get(), bytes);
+}
+
 void QuicConnection::stop_reading(std::int64_t stream_id, CloseCode code) {
   if (end_) return;
   (void)shutdown_read(conn_.get(), stream_id, static_cast<std::uint64_t>(code));
@@ -301,7 +310,7 @@ void QuicConnection::read_packet(const runtime::ReceivedBatch& batch, BytesView 
   }
   bytes_received_ += packet.size();
   received_ = true;
-  local_ip_ = batch.to.ip;
+  if (is_own_address(batch.to.ip)) local_ip_ = batch.to.ip;
   PathBuffer path(local_, batch.from);
   ngtcp2_pkt_info info{};
   info.ecn = batch.ecn;
@@ -405,6 +414,7 @@ void QuicConnection::fail_with(Error error, const ngtcp2_ccerr* tell) {
         conn_.get(), &path.path, &info, out.data(), out.size(), tell, to_timestamp(now));
     if (size > 0) {
       close_packet_ = to_bytes(out.first(static_cast<std::size_t>(size)));
+      remote_ = *runtime::endpoint_of(*reinterpret_cast<const sockaddr*>(path.path.remote.addr));
       (void)owner_->send({.to = remote_, .bytes = close_packet_, .from = local_ip_});
     }
   }
@@ -417,8 +427,10 @@ void QuicConnection::enter_end(Error error) {
   blocked_.reset();
   send_queue_.clear();
   flow_blocked_.clear();
-  const auto streams = std::move(streams_);
+  auto streams = std::move(streams_);
   streams_.clear();
+  streams.merge(unread_);
+  unread_.clear();
   for (const auto& [id, state] : streams) {
     state->queued = false;
     state->detach(Error(end_->code() == ErrorCode::kClosed ? ErrorCode::kClosed : ErrorCode::kReset,

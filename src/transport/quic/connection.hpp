@@ -107,7 +107,13 @@ class QuicConnection final : public Connection, public StreamOwner {
   void give_credit(std::int64_t stream_id, std::size_t count) override;
   void stop_reading(std::int64_t stream_id, CloseCode code) override;
   void stop_writing(std::int64_t stream_id, CloseCode code) override;
+  void stream_drained(std::int64_t stream_id) override { unread_.erase(stream_id); }
 
+  const Endpoint& remote() const { return remote_; }
+  /// Promises the peer more of the connection's window, once it is proven.
+  void grow_window(std::uint64_t bytes);
+
+  bool refused = false;          ///< Nobody will accept it: the endpoint closes it.
   bool dirty = false;            ///< Stands in the endpoint's list of those to flush.
   TimePoint timer_key = kNever;  ///< Its place in the endpoint's timer set.
 
@@ -158,8 +164,11 @@ class QuicConnection final : public Connection, public StreamOwner {
   std::uint64_t packets_after_close_ = 0;
 
   std::unordered_map<std::int64_t, std::shared_ptr<StreamState>> streams_;
+  // Closed for the library, but with bytes that nobody has read: their credit is still to come.
+  std::unordered_map<std::int64_t, std::shared_ptr<StreamState>> unread_;
   std::deque<StreamState*> send_queue_;
   std::vector<StreamState*> flow_blocked_;  // Out of the queue until a packet arrives.
+  bool small_packets_ = false;              // Large ones seem to get lost on this path.
   bool received_ = false;                   // Since the last flush.
   std::size_t turn_bytes_ = 0;              // Sent by the front of send_queue_ in its turn.
   std::deque<std::unique_ptr<Stream>> accepted_;

@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "base/log.hpp"
+#include "crypto/sha256.hpp"
 #include "runtime/socket_address.hpp"
 #include "transport/quic/callbacks.hpp"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr std::size_t kCidBytes = 8;
 constexpr std::size_t kAcceptedMax = 64;  // Waiting for accept(); beyond, the newest is closed.
 constexpr auto kRetryTokenLife = 10s;
+constexpr std::size_t kResetCandidatesMax = 4;
 constexpr auto kResetGap = 5ms;  // At most 200 stateless resets a second.
 
 BytesView view(const std::uint8_t* data, std::size_t size) { return {data, size}; }
@@ -22,7 +24,7 @@ BytesView view(const std::uint8_t* data, std::size_t size) { return {data, size}
 }  // namespace
 
 QuicEndpoint::QuicEndpoint(runtime::Runtime& runtime, const TlsContext& tls, PeerId local_peer,
-                           const QuicConfig& config, WindowBudget& budget,
+                           const QuicConfig& config, WindowBudget& budget, BytesView secret,
                            std::unique_ptr<runtime::DatagramSocket> socket)
     : runtime_(runtime),
       tls_(tls),
@@ -36,7 +38,12 @@ QuicEndpoint::QuicEndpoint(runtime::Runtime& runtime, const TlsContext& tls, Pee
       blocked_signal_(runtime.make_signal()),
       accept_signal_(runtime.make_signal()),
       tasks_(runtime, 4) {
-  runtime.random_bytes(secret_);
+  // Of the port too: two sockets of one node must not accept each other's tokens.
+  Bytes material = to_bytes(secret);
+  const std::uint16_t port = socket_->local().port;
+  material.push_back(static_cast<std::uint8_t>(port >> 8));
+  material.push_back(static_cast<std::uint8_t>(port & 0xff));
+  secret_ = crypto::sha256(material);
 }
 
 QuicEndpoint::~QuicEndpoint() = default;
@@ -128,6 +135,7 @@ void QuicEndpoint::flush_dirty(TimePoint now) {
   round.swap(dirty_);
   for (QuicConnection* connection : round) {
     connection->dirty = false;
+    if (connection->refused) connection->close(CloseCode::kResourceLimit, "");
     if (connection->finished()) {
       forget(*connection);
       continue;
@@ -170,11 +178,18 @@ bool QuicEndpoint::send(const runtime::SendBatch& batch) {
 // ------------------------------------------------------------------------------ connections
 
 std::uint64_t QuicEndpoint::reserve_window() {
-  const bool fits =
-      budget_.promised_bytes + config_.connection_window_bytes <= config_.window_budget_bytes;
-  const std::uint64_t window = fits ? config_.connection_window_bytes : config_.small_window_bytes;
+  const std::uint64_t window =
+      std::min(config_.small_window_bytes, config_.connection_window_bytes);
   budget_.promised_bytes += window;
   return window;
+}
+
+/// Only a peer that is proven gets its share of the budget: handshakes cost nothing to begin.
+void QuicEndpoint::grow_window(QuicConnection& connection) {
+  const std::uint64_t more = config_.connection_window_bytes - connection.window_bytes();
+  if (more == 0 || budget_.promised_bytes + more > config_.window_budget_bytes) return;
+  budget_.promised_bytes += more;
+  connection.grow_window(more);
 }
 
 void QuicEndpoint::adopt(std::shared_ptr<QuicConnection> connection) {
@@ -210,6 +225,7 @@ void QuicEndpoint::make_reset_token(const ngtcp2_cid& id, std::uint8_t* token) {
 }
 
 void QuicEndpoint::connection_ready(QuicConnection& connection) {
+  grow_window(connection);
   if (!connection.inbound()) return;
   --half_open_;
   const auto found = connections_.find(&connection);
@@ -217,7 +233,8 @@ void QuicEndpoint::connection_ready(QuicConnection& connection) {
   if (accepted_.size() >= kAcceptedMax) {
     log::warn("quic", "{} connections wait to be accepted; {} is dropped", accepted_.size(),
               connection.info().remote_address.to_string());
-    return;  // Nobody will use it; the idle timeout ends it.
+    connection.refused = true;  // Not closed in here: the library is in the middle of a packet.
+    return;
   }
   accepted_.push_back(found->second);
   accept_signal_->notify();
@@ -300,10 +317,28 @@ void QuicEndpoint::read_batch(const runtime::ReceivedBatch& batch, TimePoint now
 void QuicEndpoint::read_unknown(const runtime::ReceivedBatch& batch, BytesView packet,
                                 const ngtcp2_version_cid& ids, TimePoint now) {
   if (ids.version == 0) {
-    send_stateless_reset(batch, packet, ids, now);
+    if ((packet[0] & 0x80) != 0) return;  // Version negotiation, which we never asked for.
+    if (!read_as_reset(batch, packet, now)) send_stateless_reset(batch, packet, ids, now);
   } else if (accepting_) {
     accept_packet(batch, packet, now);
   }
+}
+
+/// A stateless reset bears no id that we know: the connections to its sender look at its token.
+bool QuicEndpoint::read_as_reset(const runtime::ReceivedBatch& batch, BytesView packet,
+                                 TimePoint now) {
+  std::vector<std::shared_ptr<QuicConnection>> candidates;
+  for (const auto& [key, connection] : connections_) {
+    if (connection->remote() != batch.from || connection->closed()) continue;
+    candidates.push_back(connection);
+    if (candidates.size() == kResetCandidatesMax) break;
+  }
+  for (const auto& connection : candidates) {
+    connection->read_packet(batch, packet, now);
+    if (connection->finished()) forget(*connection);
+    if (connection->closed()) return true;
+  }
+  return false;
 }
 
 void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView packet,
@@ -312,6 +347,7 @@ void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView 
   const int code = ngtcp2_accept(&start.header, packet.data(), packet.size());
   if (code != 0) return;  // Too short, or not an Initial: no state for it.
   if (half_open_ >= config_.limits.half_open_max) return;
+  if (batch.to.ip.is_multicast() || batch.to.ip == IpAddress::v4(255, 255, 255, 255)) return;
   if (start.header.token.len > 0) {
     ngtcp2_cid original{};
     sockaddr_storage from;

@@ -19,9 +19,11 @@ struct WindowBudget {
 
 class QuicEndpoint final : private ConnectionOwner {
  public:
-  /// Everything given must outlive it. Call start() once, and join() before destruction.
+  /// Runtime, TLS context and budget must outlive it. `secret`: what reset tokens are made of; the
+  /// same after a restart, so that old connections of peers can be told that they have ended.
+  /// Call start() once, and join() before destruction.
   QuicEndpoint(runtime::Runtime& runtime, const TlsContext& tls, PeerId local_peer,
-               const QuicConfig& config, WindowBudget& budget,
+               const QuicConfig& config, WindowBudget& budget, BytesView secret,
                std::unique_ptr<runtime::DatagramSocket> socket);
   ~QuicEndpoint();
 
@@ -72,6 +74,8 @@ class QuicEndpoint final : private ConnectionOwner {
   void adopt(std::shared_ptr<QuicConnection> connection);
   void forget(QuicConnection& connection);
   std::uint64_t reserve_window();
+  void grow_window(QuicConnection& connection);
+  bool read_as_reset(const runtime::ReceivedBatch& batch, BytesView packet, TimePoint now);
 
   runtime::Runtime& runtime_;
   const TlsContext& tls_;

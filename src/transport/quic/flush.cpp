@@ -124,7 +124,14 @@ bool QuicConnection::flush(TimePoint now) {
 
   const std::uint64_t timestamp = to_timestamp(now);
   const MutableBytes buffer = owner_->packet_buffer();
-  const std::size_t packet_max = ngtcp2_conn_get_max_tx_udp_payload_size(conn_.get());
+  // The library never makes packets smaller again when a path comes to carry less. Two timeouts in
+  // a row may be that; small packets cost little, and a stall would never end.
+  if (!small_packets_ && !remote_.ip.is_loopback() && rtt_of(conn_.get()).timeouts >= 2) {
+    small_packets_ = true;
+  }
+  const std::size_t packet_max = small_packets_
+                                     ? NGTCP2_MAX_UDP_PAYLOAD_SIZE
+                                     : ngtcp2_conn_get_max_tx_udp_payload_size(conn_.get());
   const std::size_t budget = std::min(kFlushBytes, ngtcp2_conn_get_send_quantum(conn_.get()) * 4);
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);

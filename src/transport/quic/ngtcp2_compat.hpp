@@ -2,9 +2,12 @@
 // The differences between ngtcp2 0.12 (Debian 12) and 1.x in one place. Code elsewhere is written
 // with the names of 1.x.
 
+#include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
+
+#include <cstdint>
 
 #if NGTCP2_VERSION_NUM < 0x010000
 using ngtcp2_ccerr = ngtcp2_connection_close_error;
@@ -22,13 +25,14 @@ namespace warren::transport::quic {
 struct Rtt {
   std::uint64_t smoothed_ns = 0;
   bool sampled = false;
+  std::size_t timeouts = 0;  ///< Probe timeouts since the last acknowledgement.
 };
 
 #if NGTCP2_VERSION_NUM < 0x010000
 inline Rtt rtt_of(ngtcp2_conn* conn) {
   ngtcp2_conn_stat stat{};
   ngtcp2_conn_get_conn_stat(conn, &stat);
-  return {stat.smoothed_rtt, stat.first_rtt_sample_ts != UINT64_MAX};
+  return {stat.smoothed_rtt, stat.first_rtt_sample_ts != UINT64_MAX, stat.pto_count};
 }
 inline ngtcp2_ccerr received_close(ngtcp2_conn* conn) {
   ngtcp2_ccerr error{};
@@ -58,7 +62,7 @@ inline int secret_level(gnutls_record_encryption_level_t level) {
 inline Rtt rtt_of(ngtcp2_conn* conn) {
   ngtcp2_conn_info info{};
   ngtcp2_conn_get_conn_info(conn, &info);
-  return {info.smoothed_rtt, info.smoothed_rtt != 0};
+  return {info.smoothed_rtt, info.smoothed_rtt != 0, 0};  // 1.x does not tell; it re-probes itself.
 }
 inline ngtcp2_ccerr received_close(ngtcp2_conn* conn) { return *ngtcp2_conn_get_ccerr(conn); }
 inline int shutdown_write(ngtcp2_conn* conn, std::int64_t id, std::uint64_t code) {

@@ -149,6 +149,39 @@ TEST(QuicOverSimulatedNetwork, TheReaderIsTheBrakeOfTheWriter) {
   EXPECT_EQ(received->size(), 4'000'000u);
 }
 
+awaitable<Result<>> exchange_and_read_late(runtime::Runtime& runtime, Connection& opener,
+                                           Connection& answerer) {
+  WARREN_CO_TRY(const auto asked, co_await opener.open_stream(kNever));
+  WARREN_CO_TRY_VOID(co_await asked->write(as_bytes("?"), kNever));
+  asked->close_write();
+  WARREN_CO_TRY(const auto answer, co_await answerer.accept_stream());
+  Bytes question(2);
+  WARREN_CO_TRY_VOID(co_await answer->read_full(question, kNever));
+  WARREN_CO_TRY_VOID(co_await answer->write(SharedBytes(pattern(4'000)), kNever));
+  answer->close_write();
+  WARREN_CO_TRY_VOID(co_await answer->flush(runtime.now() + 10s));
+  WARREN_CO_TRY_VOID(co_await runtime.sleep_for(1s));
+  Bytes out(5'000);
+  WARREN_CO_TRY(const std::size_t count, co_await asked->read_full(out, kNever));
+  if (count != 4'000) co_return fail(ErrorCode::kInternal, "bytes are missing");
+  co_return Result<>{};
+}
+
+TEST(QuicOverSimulatedNetwork, WhatIsReadAfterAStreamEndedStillCountsForTheWindow) {
+  sim::World world(1);
+  QuicConfig config;
+  config.connection_window_bytes = config.small_window_bytes = 64 << 10;
+  Pair pair(world, config);
+  const auto dialled = pair.dial(pair.b.peer());
+  ASSERT_TRUE(dialled);
+  const auto accepted = pair.accept();
+  for (int i = 0; i < 100; ++i) {
+    const auto done =
+        sim::run(world, exchange_and_read_late(*pair.a.runtime, **dialled, *accepted));
+    ASSERT_TRUE(done) << i << ": " << done.error().message();
+  }
+}
+
 TEST(QuicOverSimulatedNetwork, ManyStreamsShareAConnectionAndEndBeyondTheirLimit) {
   sim::World world(1);
   QuicConfig config;
@@ -240,7 +273,7 @@ TEST(QuicOverSimulatedNetwork, ARestartedPeerTellsOldConnectionsSo) {
   world.heal();
   b = std::make_unique<Host>(world, 2);
   listener = b->transport->listen(Multiaddr::quic({{}, 4001, 0})).value();
-  world.run_for(40s);
+  world.run_for(27s);  // Less than the idle timeout: the answer to a keep-alive is a reset.
   EXPECT_TRUE(connection->closed());
   const auto again = sim::run(world, a.transport->dial(address_of(2), b->peer(), world.now() + 5s));
   EXPECT_TRUE(again);

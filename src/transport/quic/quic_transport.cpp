@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "crypto/sha256.hpp"
 #include "transport/quic/endpoint.hpp"
 
 namespace warren::transport::quic {
@@ -27,11 +28,12 @@ class QuicListener final : public Listener {
 class QuicTransport final : public Transport {
  public:
   QuicTransport(runtime::Runtime& runtime, std::unique_ptr<TlsContext> tls, PeerId local_peer,
-                QuicConfig config)
+                QuicConfig config, crypto::Sha256Digest secret)
       : runtime_(runtime),
         tls_(std::move(tls)),
         local_peer_(std::move(local_peer)),
-        config_(config) {}
+        config_(config),
+        secret_(secret) {}
 
   bool can_dial(const Multiaddr& address) const override {
     const auto endpoint = address.endpoint();
@@ -76,7 +78,7 @@ class QuicTransport final : public Transport {
     options.do_not_fragment = true;
     WARREN_TRY(auto socket, runtime_.bind_datagram(at, options));
     auto endpoint = std::make_shared<QuicEndpoint>(runtime_, *tls_, local_peer_, config_, budget_,
-                                                   std::move(socket));
+                                                   secret_, std::move(socket));
     endpoint->start();
     endpoints_.push_back(endpoint);
     return endpoint;
@@ -98,6 +100,7 @@ class QuicTransport final : public Transport {
   std::unique_ptr<TlsContext> tls_;
   PeerId local_peer_;
   QuicConfig config_;
+  crypto::Sha256Digest secret_;
   WindowBudget budget_;
   std::vector<std::shared_ptr<QuicEndpoint>> endpoints_;
 };
@@ -109,7 +112,10 @@ Result<std::unique_ptr<Transport>> make_quic_transport(runtime::Runtime& runtime
                                                        QuicConfig config) {
   WARREN_TRY(std::unique_ptr<TlsContext> tls, TlsContext::create(runtime, identity));
   const PeerId local = PeerId::from_public_key(identity.public_key().protobuf());
-  return std::make_unique<QuicTransport>(runtime, std::move(tls), local, config);
+  Bytes material = to_bytes("warren quic reset tokens");
+  append(material, identity.to_protobuf());
+  return std::make_unique<QuicTransport>(runtime, std::move(tls), local, config,
+                                         crypto::sha256(material));
 }
 
 }  // namespace warren::transport::quic

@@ -119,7 +119,10 @@ std::size_t StreamState::take_buffered(MutableBytes out) {
 }
 
 void StreamState::credit(std::size_t count) {
-  if (count > 0 && owner_ != nullptr) owner_->give_credit(id_, count);
+  if (count == 0 || owner_ == nullptr) return;
+  owner_->give_credit(id_, count);
+  // The handle that calls keeps this object; the owner's share of it goes here.
+  if (finished_ && buffered_bytes_ == 0) std::exchange(owner_, nullptr)->stream_drained(id_);
 }
 
 void StreamState::on_reset(std::uint64_t code) {
@@ -232,7 +235,7 @@ void StreamState::reset(CloseCode code) {
 }
 
 void StreamState::release() {
-  if (owner_ != nullptr) {
+  if (owner_ != nullptr && !finished_) {
     if (!fin_received_ && !receive_error_) owner_->stop_reading(id_, CloseCode::kNone);
     if (write_open()) {
       send_error_ = Error(ErrorCode::kReset, "the stream was dropped here");
@@ -245,9 +248,20 @@ void StreamState::release() {
   credit(unread);
 }
 
-void StreamState::detach(const std::optional<Error>& reason) {
+bool StreamState::finish() {
+  finished_ = true;
+  end_both(Error(ErrorCode::kReset, "the peer broke the stream off"));
+  if (buffered_bytes_ > 0 && !released_) return true;
   owner_ = nullptr;
-  const Error error = reason ? *reason : Error(ErrorCode::kReset, "the peer broke the stream off");
+  return false;
+}
+
+void StreamState::detach(const Error& reason) {
+  owner_ = nullptr;
+  end_both(reason);
+}
+
+void StreamState::end_both(const Error& error) {
   // A stream whose end has arrived stays readable: only what was to come is lost.
   if (!fin_received_ && !receive_error_) receive_error_ = error;
   if (!send_error_ && (unsent_bytes_ > 0 || unacked_bytes_ > 0 || !fin_sent_)) send_error_ = error;

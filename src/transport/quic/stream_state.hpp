@@ -21,6 +21,8 @@ class StreamOwner {
   virtual void give_credit(std::int64_t stream_id, std::size_t count) = 0;
   virtual void stop_reading(std::int64_t stream_id, CloseCode code) = 0;
   virtual void stop_writing(std::int64_t stream_id, CloseCode code) = 0;
+  /// The last byte of a stream that finish() left behind was taken: forget it.
+  virtual void stream_drained(std::int64_t stream_id) = 0;
 
  protected:
   ~StreamOwner() = default;
@@ -49,8 +51,11 @@ class StreamState {
   void on_acked(std::uint64_t count);
   void on_reset(std::uint64_t code);
   void on_stop_sending(std::uint64_t code);
-  /// The connection forgets the stream, in good order (nullopt) or with the reason.
-  void detach(const std::optional<Error>& reason);
+  /// Both sides are at their end for the library. True: bytes are left that nobody has read, so
+  /// the owner has to stay for their credit, until stream_drained().
+  [[nodiscard]] bool finish();
+  /// The connection has ended, or forgets the stream.
+  void detach(const Error& reason);
 
   bool wants_to_send() const;
   struct Gathered {
@@ -68,12 +73,14 @@ class StreamState {
   std::size_t take_buffered(MutableBytes out);
   void buffer(BytesView bytes);
   void credit(std::size_t count);
+  void end_both(const Error& error);
   bool write_open() const { return !fin_queued_ && !send_error_; }
 
   StreamOwner* owner_;  // Null once the connection has let go.
   std::int64_t id_;
   std::size_t unsent_bytes_max_;
   bool released_ = false;
+  bool finished_ = false;
 
   // Receiving. Bytes go straight to a waiting reader, else into blocks_.
   std::unique_ptr<runtime::Signal> readable_;

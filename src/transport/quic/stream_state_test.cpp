@@ -14,10 +14,12 @@ struct FakeOwner final : StreamOwner {
   void give_credit(std::int64_t, std::size_t count) override { credit += count; }
   void stop_reading(std::int64_t, CloseCode) override { ++stopped_reading; }
   void stop_writing(std::int64_t, CloseCode) override { ++stopped_writing; }
+  void stream_drained(std::int64_t) override { ++drained; }
   int ready = 0;
   std::size_t credit = 0;
   int stopped_reading = 0;
   int stopped_writing = 0;
+  int drained = 0;
 };
 
 Bytes counting(std::size_t count) {
@@ -89,6 +91,27 @@ TEST_F(StreamStateTest, WhatNobodyReadsIsNotCredited) {
   EXPECT_EQ(owner.credit, 50u);
   state.release();
   EXPECT_EQ(owner.credit, 200u);  // Dropped bytes count as consumed, or the connection would stall.
+}
+
+TEST_F(StreamStateTest, BytesReadAfterBothSidesEndedAreCreditedToTheConnection) {
+  state.on_data(counting(100), true);
+  EXPECT_TRUE(state.finish());
+  Bytes out(60);
+  EXPECT_EQ(*start_read(out, 60)->get(), 60u);
+  EXPECT_EQ(owner.credit, 60u);
+  EXPECT_EQ(owner.drained, 0);
+  EXPECT_EQ(*start_read(out, 40)->get(), 40u);
+  EXPECT_EQ(owner.credit, 100u);
+  EXPECT_EQ(owner.drained, 1);
+}
+
+TEST_F(StreamStateTest, BytesThatADroppedHandleLeavesAfterTheEndAreCreditedToo) {
+  state.on_data(counting(100), true);
+  EXPECT_TRUE(state.finish());
+  state.release();
+  EXPECT_EQ(owner.credit, 100u);
+  EXPECT_EQ(owner.drained, 1);
+  EXPECT_EQ(owner.stopped_reading, 0);
 }
 
 TEST_F(StreamStateTest, ReadFullGivesLessOnlyAtTheEnd) {
