@@ -2,6 +2,7 @@
 // Finds: an event for a stream that is not open, more data than the window had, a result that
 // depends on how the bytes are cut, output without bound, a reservation that is not given back.
 // Then two sessions under an arbitrary list of operations, against the model of session_pair.hpp.
+//
 // Links: warren::muxer_yamux
 
 #include <fuzzer/FuzzedDataProvider.h>
