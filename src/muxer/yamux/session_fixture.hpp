@@ -1,16 +1,20 @@
 #pragma once
-// One session with the test as its peer, for the tests of the session.
+// One session with the test as its peer, which writes frames and reads those that come back.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "muxer/yamux/session.hpp"
 
 namespace warren::muxer::yamux {
-// One session with the test as its peer, which writes frames and reads those that come back.
+
 class YamuxSession : public testing::Test, public SessionHandler {
  protected:
   void on_stream(StreamId id) override { log("stream", id); }
