@@ -169,7 +169,7 @@ Result<> Session::handle_unknown(const Header& header) {
   body_left_ = header.length;
   // Of a stream that was open, or was refused, the peer has been told. Only what was never open
   // gets an answer, and that once.
-  if (header.has(kRst) || header.has(kSyn) || !was_never_open(header.stream)) return {};
+  if (header.has(kRst) || !was_never_open(header.stream)) return {};
   if (std::exchange(last_unknown_, header.stream) == header.stream) return {};
   return put({.type = Type::kWindowUpdate, .flags = kRst, .stream = header.stream, .length = 0});
 }
@@ -304,7 +304,7 @@ void Session::put_window_update(StreamId id, StreamState& stream, std::uint32_t 
   if (at + kHeaderBytes <= output_.size()) {
     auto last =
         Header::decode(std::span<const std::uint8_t, kHeaderBytes>(&output_[at], kHeaderBytes));
-    if (last && last->type == Type::kWindowUpdate && last->stream == id && !last->has(kRst)) {
+    if (last && last->type == Type::kWindowUpdate && last->stream == id) {
       last->length += delta;
       std::ranges::copy(last->encode(), output_.begin() + static_cast<std::ptrdiff_t>(at));
       return;

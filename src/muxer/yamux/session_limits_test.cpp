@@ -47,6 +47,15 @@ TEST_F(YamuxSession, StreamsBeyondTheLimitAreRefusedAndTheOthersGoOn) {
   EXPECT_THAT(sent_text(), ElementsAre("window ACK 7 0"));
 }
 
+TEST_F(YamuxSession, ARefusedStreamHasNoLargerWindow) {
+  SessionConfig config;
+  config.streams_inbound_max = 0;
+  start(config);
+  ASSERT_TRUE(frame(Type::kData, kSyn, 1, 262'144));
+  start(config);
+  expect_violation(frame(Type::kData, kSyn, 1, 262'145));
+}
+
 TEST_F(YamuxSession, AHundredThousandStreamsTakeNoMoreThanTheLimit) {
   Session& session = start();
   std::size_t refused = 0;
@@ -108,8 +117,10 @@ TEST_F(YamuxSession, PingsMeasureTheRoundTripAndGoOn) {
   now_ += 30s;
   ASSERT_TRUE(session.handle_timer(now_));
   EXPECT_THAT(sent_text(), ElementsAre("ping SYN 0 2"));
-  now_ += 80ms;
+  now_ += 30ms;
   ASSERT_TRUE(frame(Type::kPing, kAck, 0, 1));  // An old value.
+  EXPECT_NE(session.rtt(), 30ms);
+  now_ += 50ms;
   ASSERT_TRUE(frame(Type::kPing, kAck, 0, 2));
   EXPECT_EQ(session.rtt(), 80ms);
   EXPECT_EQ(session.next_timer(), now_ + 30s);
@@ -120,6 +131,14 @@ TEST_F(YamuxSession, ASilentPeerIsDeadAfterTheTimeout) {
   EXPECT_EQ(session_->next_timer(), now_ + 10s);
   ASSERT_TRUE(session_->handle_timer(now_ + 9s));
   EXPECT_EQ(session_->handle_timer(now_ + 10s).error().code(), ErrorCode::kTimedOut);
+}
+
+TEST_F(YamuxSession, BytesFromBeforeThePingAreNoSignOfLife) {
+  Session& session = start();
+  ASSERT_TRUE(window(1, 0, kSyn));
+  now_ += 30s;
+  ASSERT_TRUE(session.handle_timer(now_));
+  EXPECT_FALSE(session.handle_timer(now_ + 10s));
 }
 
 TEST_F(YamuxSession, ASlowLinkThatStillDeliversBytesIsNotDead) {

@@ -231,6 +231,34 @@ TEST_F(YamuxSession, WindowKeepsItsSizeWhenSlowOrRefusedOrWithoutARoundTrip) {
   session_.reset();
 }
 
+TEST_F(YamuxSession, TheTimeOfAWindowBeginsWithItsFirstByteOrItsLastUpdate) {
+  session_.emplace(SessionConfig{}, *this, now_);
+  const auto ping = sent();
+  now_ += 10ms;
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, ping.at(0).length));
+  ASSERT_TRUE(window(1, 0, kSyn));
+  (void)sent();
+  now_ += 1h;  // A pause is no slowness: what counts begins now.
+  ASSERT_TRUE(data(1, std::string(262'144, 'a')));
+  now_ += 41ms;
+  session_->consumed(1, 131'072, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 131072"));
+  now_ += 39ms;  // From that update on it was fast, although bytes waited all the time.
+  session_->consumed(1, 131'072, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 393216"));
+  now_ += 1h;
+  ASSERT_TRUE(data(1, std::string(100'000, 'a')));
+  session_->consumed(1, 100'000, now_);
+  now_ += 1h;
+  ASSERT_TRUE(data(1, std::string(162'144, 'a')));
+  session_->consumed(1, 162'144, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 262144"));
+  now_ += 1h;
+  ASSERT_TRUE(data(1, std::string(262'144, 'a')));
+  session_->consumed(1, 262'144, now_);
+  EXPECT_THAT(sent_text(), ElementsAre("window 1 786432"));
+}
+
 TEST_F(YamuxSession, ReservationsAreGivenBackWithTheSession) {
   std::int64_t reserved = 0;
   {

@@ -33,8 +33,8 @@ TEST(X25519, AgreesAsTheRfcDoes) {
   EXPECT_EQ(to_hex(bob.agree(alice.public_bytes())->bytes()), shared);
 }
 
-// The points of small order, in their reduced and unreduced forms. Source: the list in RFC 7748's
-// security considerations leads to https://cr.yp.to/ecdh.html, "Validate".
+// The points of small order, reduced and not. Source: https://cr.yp.to/ecdh.html, "How do I
+// validate Curve25519 public keys?".
 TEST(X25519, RefusesEveryKeyThatMakesAKnownSecret) {
   const auto ours = KeyPair::generate(random_from(1));
   for (const std::string_view hex : {
