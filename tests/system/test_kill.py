@@ -109,9 +109,15 @@ class Sender(SystemTest):
         self.assertFalse((out / "things").exists())
         sender.start()
 
+        # The old connection is given up when it was silent for its idle timeout; then the peer is
+        # dialled at the port where it listens now.
+        last_try = 0.0
+
         def done():
-            if command.poll() is None:
-                receiver.run("connect", sender.address)  # It listens on another port now.
+            nonlocal last_try
+            if command.poll() is None and time.monotonic() - last_try >= 1:
+                last_try = time.monotonic()
+                receiver.run("connect", sender.address)
             return command.poll() is not None
         wait_for(done, "the get to end", 90)
         text, _ = command.communicate(timeout=10)
