@@ -110,8 +110,14 @@ Result<> Session::handle_ping(const Header& header, TimePoint now) {
   if (header.has(kSyn)) {
     return put({.type = Type::kPing, .flags = kAck, .stream = 0, .length = header.length});
   }
+  if (!header.has(kAck)) return {};
+  if (asked_value_ && header.length == *asked_value_) {
+    asked_value_.reset();
+    handler_.on_pong();
+    return {};
+  }
   // An answer that nothing asked for changes nothing.
-  if (header.has(kAck) && ping_sent_ && header.length == ping_value_) {
+  if (ping_sent_ && header.length == ping_value_) {
     rtt_ = std::max(now - *ping_sent_, Duration{1});  // 0 would mean that it is not known.
     ping_sent_.reset();
     timer_ = now + config_.ping_interval;
@@ -334,6 +340,13 @@ void Session::go_away(GoAwayCode code) {
   append(output_, header.encode());
 }
 
+void Session::ping() {
+  WARREN_CHECK(!ping_pending());
+  asked_value_ = next_ping_++;
+  const Header header{.type = Type::kPing, .flags = kSyn, .stream = 0, .length = *asked_value_};
+  append(output_, header.encode());
+}
+
 void Session::forget(StreamId id) {
   const auto found = streams_.find(id);
   const StreamState& stream = found->second;
@@ -355,7 +368,8 @@ void Session::forget_if_ended(StreamId id) {
 // ----------------------------------------------------------------------------------- timer
 
 void Session::send_ping(TimePoint now) {
-  const Header header{.type = Type::kPing, .flags = kSyn, .stream = 0, .length = ++ping_value_};
+  ping_value_ = next_ping_++;
+  const Header header{.type = Type::kPing, .flags = kSyn, .stream = 0, .length = ping_value_};
   append(output_, header.encode());
   ping_sent_ = now;
   timer_ = now + config_.ping_timeout;

@@ -53,6 +53,7 @@ class SessionHandler {
   virtual void on_window(StreamId id) = 0;  ///< sendable() has grown from 0.
   virtual void on_backlog() = 0;            ///< The peer took a stream: open() may succeed again.
   virtual void on_go_away(GoAwayCode code) = 0;
+  virtual void on_pong() {}  ///< The answer to ping() has come.
 };
 
 class Session {
@@ -86,6 +87,10 @@ class Session {
   void reset(StreamId id);
   /// Says that no further stream is taken; those that are open go on.
   void go_away(GoAwayCode code);
+  /// Puts a ping into output(), beside those of the timer. Its answer, on_pong(), shows that the
+  /// peer has received all that was made before. One at a time: not while ping_pending() (checked).
+  void ping();
+  bool ping_pending() const { return asked_value_.has_value(); }
 
   /// Control frames to send before any data. The caller takes them all at once:
   /// `std::exchange(output(), {})`. At most control_bytes_max, and for each stream that is open one
@@ -154,9 +159,11 @@ class Session {
   std::size_t unacknowledged_ = 0;
   bool go_away_received_ = false;
   bool go_away_sent_ = false;
+  std::uint32_t next_ping_ = 1;
   std::uint32_t ping_value_ = 0;
   std::optional<TimePoint> ping_sent_;
-  bool heard_ = false;  ///< Bytes came since the timer was set.
+  std::optional<std::uint32_t> asked_value_;  ///< Of ping().
+  bool heard_ = false;                        ///< Bytes came since the timer was set.
   TimePoint timer_;
   Duration rtt_{};
   std::optional<Error> failed_;

@@ -30,6 +30,7 @@ class YamuxSession : public testing::Test, public SessionHandler {
     if (on_backlog_) on_backlog_();
   }
   void on_go_away(GoAwayCode code) override { log("go-away", static_cast<std::uint32_t>(code)); }
+  void on_pong() override { log("pong", 0); }
   void log(std::string what, std::uint32_t id) {
     events_.push_back(what + " " + std::to_string(id));
   }

@@ -126,6 +126,41 @@ TEST_F(YamuxSession, PingsMeasureTheRoundTripAndGoOn) {
   EXPECT_EQ(session.next_timer(), now_ + 30s);
 }
 
+TEST_F(YamuxSession, AnAskedForPingTellsOfItsOwnAnswerOnly) {
+  Session& session = start_dialer();
+  EXPECT_FALSE(session.ping_pending());
+  session.ping();
+  EXPECT_TRUE(session.ping_pending());
+  EXPECT_THAT(sent_text(), ElementsAre("ping SYN 0 2"));
+  now_ += 30s;
+  ASSERT_TRUE(session.handle_timer(now_));  // One of the timer beside it.
+  EXPECT_THAT(sent_text(), ElementsAre("ping SYN 0 3"));
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 3));
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 1));
+  ASSERT_TRUE(frame(Type::kPing, kSyn, 0, 2));  // The peer's own ping, with the same value.
+  EXPECT_THAT(events(), IsEmpty());
+  EXPECT_TRUE(session.ping_pending());
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 2));
+  EXPECT_THAT(events(), ElementsAre("pong 0"));
+  EXPECT_FALSE(session.ping_pending());
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 2));  // Once.
+  EXPECT_THAT(events(), IsEmpty());
+  session.ping();
+  EXPECT_TRUE(session.ping_pending());
+}
+
+TEST_F(YamuxSession, AnAskedForPingIsNoMeasureOfTheRoundTrip) {
+  Session& session = start_dialer();
+  now_ += 30s;
+  ASSERT_TRUE(session.handle_timer(now_));
+  session.ping();
+  now_ += 70ms;
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 3));
+  EXPECT_NE(session.rtt(), 70ms);
+  ASSERT_TRUE(frame(Type::kPing, kAck, 0, 2));
+  EXPECT_EQ(session.rtt(), 70ms);
+}
+
 TEST_F(YamuxSession, ASilentPeerIsDeadAfterTheTimeout) {
   session_.emplace(SessionConfig{}, *this, now_);
   EXPECT_EQ(session_->next_timer(), now_ + 10s);
