@@ -14,6 +14,7 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls>=3.7.3)
 pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET libngtcp2>=0.12 libngtcp2_crypto_gnutls)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares>=1.18)
 
 # Asio without the parts that nobody here uses; it decides much of the build time.
 add_library(warren_asio INTERFACE)

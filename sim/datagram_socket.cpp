@@ -150,7 +150,7 @@ class SimDatagramSocket final : public runtime::DatagramSocket, public DatagramP
     IpAddress from = batch.from;
     if (from.is_unspecified()) from = local_.ip;
     if (from.is_unspecified() || from.is_multicast()) {
-      from = Network::source_for(host_, batch.to.ip);
+      from = world_.network().source_for(host_, batch.to.ip);
     }
     const bool loopback = batch.to.ip.is_loopback();
     packet.interface_index =

@@ -23,8 +23,9 @@ bool overlap(const IpAddress& a, const IpAddress& b) {
   return a == b || a.is_unspecified() || b.is_unspecified();
 }
 
-Result<> check_local(Host host, const IpAddress& ip) {
-  const bool ours = ip.is_unspecified() || ip.is_loopback() || host_of(ip) == host;
+Result<> check_local(const World& world, Host host, const IpAddress& ip) {
+  const bool ours = ip.is_unspecified() || ip.is_loopback() || host_of(ip) == host ||
+                    std::ranges::count(world.added_addresses(host), ip) != 0;
   if (ours || ip.is_multicast()) return {};
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("bind {}: not an address of simulated host {}", ip.to_string(), host));
@@ -49,7 +50,7 @@ std::uint16_t Network::ephemeral_port(Host host) {
 }
 
 Result<Endpoint> Network::claim_datagram(Host host, Endpoint local, bool reuse_port) {
-  WARREN_TRY_VOID(check_local(host, local.ip));
+  WARREN_TRY_VOID(check_local(world_, host, local.ip));
   if (local.port == 0) local.port = ephemeral_port(host);
   for (const auto& [key, port] : on_port(datagram_, host, local.port)) {
     if (!overlap(port->bound().ip, local.ip) || (reuse_port && port->reuses_port())) continue;
@@ -60,7 +61,7 @@ Result<Endpoint> Network::claim_datagram(Host host, Endpoint local, bool reuse_p
 }
 
 Result<Endpoint> Network::claim_stream(Host host, Endpoint local) {
-  WARREN_TRY_VOID(check_local(host, local.ip));
+  WARREN_TRY_VOID(check_local(world_, host, local.ip));
   if (local.port == 0) local.port = ephemeral_port(host);
   for (const auto& [key, port] : on_port(stream_, host, local.port)) {
     if (!overlap(port->bound().ip, local.ip)) continue;
@@ -97,15 +98,30 @@ StreamPort* Network::stream_port(Host host, const Endpoint& to) const {
 
 Host Network::resolve(Host from, const IpAddress& ip) const {
   if (ip.is_loopback()) return from;
-  const Host host = host_of(ip);
+  const Host host = world_.owner_of(ip);
   if (ip.is_link_local() && host != 0 && world_.lan_of(from) != world_.lan_of(host)) return 0;
   return host;
 }
 
-IpAddress Network::source_for(Host host, const IpAddress& to) {
+IpAddress Network::source_for(Host host, const IpAddress& to) const {
   if (to.is_loopback()) return to;
+  if (!to.is_private() && !to.is_multicast()) {
+    for (const IpAddress& ip : world_.added_addresses(host)) {
+      if (ip.is_v6() == to.is_v6() && !ip.is_private()) return ip;
+    }
+  }
   if (!to.is_v6()) return host_v4(host);
   return to.is_link_local() || to.is_multicast() ? host_link_local(host) : host_v6(host);
+}
+
+IpAddress Network::seen_from_outside(Host host, const IpAddress& ip, const IpAddress& peer) const {
+  if (peer.is_private() || peer.is_multicast() || !ip.is_private()) return ip;
+  return world_.outside_address(host, ip.is_v6()).value_or(ip);
+}
+
+IpAddress Network::seen_from_inside(Host host, const IpAddress& ip) const {
+  if (world_.outside_address(host, ip.is_v6()) != ip) return ip;
+  return ip.is_v6() ? host_v6(host) : host_v4(host);
 }
 
 bool Network::lose_segments(Host from, Host to, Packet& packet, TimePoint& through) {
@@ -137,6 +153,8 @@ bool Network::lose_segments(Host from, Host to, Packet& packet, TimePoint& throu
 }
 
 void Network::send_unicast(Host from, Host to, Packet packet) {
+  packet.from.ip = seen_from_outside(from, packet.from.ip, packet.to.ip);
+  packet.to.ip = seen_from_inside(to, packet.to.ip);
   const LinkModel& model = world_.link_between(from, to);
   world_.trace({from, to, packet.from.port, packet.to.port, packet.bytes.size()});
   TimePoint at = world_.now();

@@ -66,7 +66,11 @@ class Network {
   /// The host that `ip` means to `from`; 0 when there is none that it could reach.
   Host resolve(Host from, const IpAddress& ip) const;
   /// The address `host` sends from when the socket is bound to none.
-  static IpAddress source_for(Host host, const IpAddress& to);
+  IpAddress source_for(Host host, const IpAddress& to) const;
+  /// `ip` of `host` as `peer` sees it: another one when a NAT stands between them.
+  IpAddress seen_from_outside(Host host, const IpAddress& ip, const IpAddress& peer) const;
+  /// The address of `host` that `ip` means to itself: the other direction of the NAT.
+  IpAddress seen_from_inside(Host host, const IpAddress& ip) const;
 
   /// Sends to one host, with the faults of the link.
   void send_unicast(Host from, Host to, Packet packet);

@@ -1,8 +1,12 @@
 #include "sim/sim_runtime.hpp"
 
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "base/check.hpp"
+#include "base/limits.hpp"
 
 namespace warren::sim {
 namespace {
@@ -65,6 +69,85 @@ class SimPool final : public runtime::WorkerPool {
   std::array<TimePoint, kPoolThreads> free_at_{};
 };
 
+/// Answers out of World::names.
+class SimResolver final : public runtime::Resolver {
+ public:
+  explicit SimResolver(World& world) : world_(world) {}
+
+  awaitable<Result<std::vector<IpAddress>>> resolve_host(std::string name,
+                                                         runtime::AddressFamily family,
+                                                         TimePoint deadline) override {
+    WARREN_CO_TRY(const NameRecord record, co_await look_up(name, deadline));
+    std::vector<IpAddress> found;
+    for (const IpAddress& ip : record.addresses) {
+      const bool wanted = family == runtime::AddressFamily::kAny ||
+                          ip.is_v6() == (family == runtime::AddressFamily::kV6);
+      if (wanted && found.size() < limits::Resolver{}.answers_max) found.push_back(ip);
+    }
+    if (found.empty()) co_return fail(nothing(name));
+    co_return found;
+  }
+
+  awaitable<Result<std::vector<std::string>>> resolve_text(std::string name,
+                                                           TimePoint deadline) override {
+    WARREN_CO_TRY(NameRecord record, co_await look_up(name, deadline));
+    if (record.texts.empty()) co_return fail(nothing(name));
+    if (record.texts.size() > limits::Resolver{}.answers_max) {
+      record.texts.resize(limits::Resolver{}.answers_max);
+    }
+    co_return std::move(record.texts);
+  }
+
+ private:
+  static Error nothing(const std::string& name) {
+    return {ErrorCode::kNotFound, fmt::format("{}: no such name", name)};
+  }
+
+  awaitable<Result<NameRecord>> look_up(std::string name, TimePoint deadline) {
+    WARREN_CO_TRY_VOID(runtime::check_host_name(name));
+    ++world_.names_asked[name];
+    const auto found = world_.names.find(name);
+    const bool known = found != world_.names.end();
+    const NameRecord record = known ? found->second : NameRecord{};
+    const TimePoint answer = record.silent ? kNever : world_.now() + record.delay;
+    std::uint64_t waiter = 0;
+    const bool stop = co_await runtime::cancelled();
+    if (stop) co_return fail(ErrorCode::kCancelled, "cancelled");
+    const Wake how = co_await world_.park(std::min(answer, deadline), &waiter);
+    if (how == Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+    if (answer > deadline) {
+      co_return fail(ErrorCode::kTimedOut, fmt::format("{}: no answer in time", name));
+    }
+    if (record.error) co_return fail(*record.error, fmt::format("{}: the lookup failed", name));
+    if (!known) co_return fail(nothing(name));
+    co_return record;
+  }
+
+  World& world_;
+};
+
+class SimInterfaceWatch final : public runtime::InterfaceWatch {
+ public:
+  SimInterfaceWatch(World& world, Host host)
+      : world_(world), host_(host), signal_(make_sim_signal(world)) {
+    notify_ = [this] { signal_->notify(); };
+    world_.address_watchers[host_].push_back(&notify_);
+  }
+  ~SimInterfaceWatch() override { std::erase(world_.address_watchers[host_], &notify_); }
+
+  awaitable<Result<>> changed() override {
+    const Wake how = co_await signal_->wait_until(kNever);
+    if (how == Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+    co_return Result<>{};
+  }
+
+ private:
+  World& world_;
+  Host host_;
+  std::unique_ptr<runtime::Signal> signal_;
+  std::function<void()> notify_;
+};
+
 class SimRuntime final : public runtime::Runtime {
  public:
   SimRuntime(World& world, Host host)
@@ -72,7 +155,8 @@ class SimRuntime final : public runtime::Runtime {
         host_(host),
         rng_(world.seed() * 0x9e3779b97f4a7c15ull + host),
         secrets_(world.seed() * 0xd1342543de82ef95ull + (std::uint64_t{host} << 32)),
-        pool_(world) {
+        pool_(world),
+        resolver_(world) {
     WARREN_CHECK(!world.network().is_up(host));
     world_.network().host_up(host);
   }
@@ -119,10 +203,15 @@ class SimRuntime final : public runtime::Runtime {
     lan.name = "sim0";
     lan.index = kLanInterface;
     lan.addresses = {host_v4(host_), host_v6(host_), host_link_local(host_)};
+    for (const IpAddress& ip : world_.added_addresses(host_)) lan.addresses.push_back(ip);
     lan.up = lan.multicast = true;
     return std::vector{std::move(loopback), std::move(lan)};
   }
 
+  Result<std::unique_ptr<runtime::InterfaceWatch>> watch_interfaces() override {
+    return std::make_unique<SimInterfaceWatch>(world_, host_);
+  }
+  runtime::Resolver& resolver() override { return resolver_; }
   runtime::WorkerPool& pool() override { return pool_; }
 
  private:
@@ -131,6 +220,7 @@ class SimRuntime final : public runtime::Runtime {
   std::mt19937_64 rng_;
   std::mt19937_64 secrets_;
   SimPool pool_;
+  SimResolver resolver_;
 };
 
 }  // namespace

@@ -237,12 +237,16 @@ awaitable<Result<std::unique_ptr<runtime::ByteStream>>> connect_sim_stream(World
     co_return fail(ErrorCode::kUnreachable,
                    fmt::format("connect to {}: no route to that address", to.to_string()));
   }
-  const Endpoint local{Network::source_for(host, to.ip), world.network().ephemeral_port(host), 0};
+  const Network& network = world.network();
+  const Endpoint local{network.source_for(host, to.ip), world.network().ephemeral_port(host), 0};
+  // The two ends as the host that is called sees them.
+  const Endpoint called{network.seen_from_inside(target, to.ip), to.port, to.scope_id};
+  const Endpoint caller{network.seen_from_outside(host, local.ip, to.ip), local.port, 0};
   const auto out = std::make_shared<Pipe>(world, host, target);
   const auto in = std::make_shared<Pipe>(world, target, host);
   const auto attempt = std::make_shared<Attempt>(make_sim_signal(world));
-  world.carry(out->flow, host, target, 0, [&world, target, in, out, to, local, attempt] {
-    knock(world, target, out, in, to, local, attempt);
+  world.carry(out->flow, host, target, 0, [&world, target, in, out, called, caller, attempt] {
+    knock(world, target, out, in, called, caller, attempt);
   });
   auto stream = std::make_unique<SimByteStream>(in, out, local, to);
   const Wake how = co_await attempt->answered->wait_until(deadline);

@@ -128,6 +128,46 @@ std::uint32_t World::lan_of(Host host) const {
   return found == lans_.end() ? 0 : found->second;
 }
 
+// ---------------------------------------------------------------------------- the addresses
+
+void World::add_address(Host host, IpAddress ip) {
+  WARREN_CHECK(owner_of(ip) == 0);
+  owners_[ip] = host;
+  added_[host].push_back(ip);
+  for (const auto* watcher : address_watchers[host]) (*watcher)();
+}
+
+void World::remove_address(Host host, IpAddress ip) {
+  WARREN_CHECK(std::erase(added_[host], ip) == 1);
+  owners_.erase(ip);
+  for (const auto* watcher : address_watchers[host]) (*watcher)();
+}
+
+void World::set_outside_address(Host host, IpAddress ip) {
+  WARREN_CHECK(!ip.is_private() && owner_of(ip) == 0 && !outside_address(host, ip.is_v6()));
+  owners_[ip] = host;
+  outside_[host].push_back(ip);
+}
+
+const std::vector<IpAddress>& World::added_addresses(Host host) const {
+  static const std::vector<IpAddress> kNone;
+  const auto found = added_.find(host);
+  return found == added_.end() ? kNone : found->second;
+}
+
+std::optional<IpAddress> World::outside_address(Host host, bool v6) const {
+  const auto found = outside_.find(host);
+  if (found == outside_.end()) return std::nullopt;
+  const auto ip = std::ranges::find(found->second, v6, &IpAddress::is_v6);
+  return ip == found->second.end() ? std::nullopt : std::optional(*ip);
+}
+
+Host World::owner_of(const IpAddress& ip) const {
+  if (const Host host = host_of(ip)) return host;
+  const auto found = owners_.find(ip);
+  return found == owners_.end() ? 0 : found->second;
+}
+
 std::optional<TimePoint> World::through_bottleneck(Host from, Host to, std::size_t bytes,
                                                    bool may_drop) {
   const LinkModel& model = link_between(from, to);

@@ -62,6 +62,15 @@ struct Counters {
   std::uint64_t events = 0;
 };
 
+/// What the name servers of the simulated world say about a name.
+struct NameRecord {
+  std::vector<IpAddress> addresses{};
+  std::vector<std::string> texts{};
+  Duration delay = 5ms;                           ///< Until the answer.
+  std::optional<ErrorCode> error = std::nullopt;  ///< The answer is this failure.
+  bool silent = false;                            ///< No answer ever.
+};
+
 class Network;
 
 class World {
@@ -97,6 +106,23 @@ class World {
   /// Puts `host` on another virtual LAN: multicast stays within one. All begin on LAN 0.
   void set_lan(Host host, std::uint32_t lan) { lans_[host] = lan; }
   std::uint32_t lan_of(Host host) const;
+
+  /// Gives `host` one more address on its LAN interface, from now on, or takes it back. It is
+  /// routed like the built-in ones; one that is public is the source towards public addresses.
+  void add_address(Host host, IpAddress ip);
+  void remove_address(Host host, IpAddress ip);
+  /// Puts `host` behind a NAT that maps it to `ip` alone: public addresses see it come from there
+  /// and reach it there; the host itself does not know. At most one per host and family.
+  void set_outside_address(Host host, IpAddress ip);
+  const std::vector<IpAddress>& added_addresses(Host host) const;
+  std::optional<IpAddress> outside_address(Host host, bool v6) const;
+  /// The host that has `ip`, built-in, added or outside; 0 when none.
+  Host owner_of(const IpAddress& ip) const;
+
+  /// What names resolve to, on every host; any other name is not found. In lower case.
+  std::map<std::string, NameRecord> names;
+  /// Questions asked by name so far.
+  std::map<std::string, std::size_t> names_asked;
 
   /// Carries `bytes` bytes from one host to another and then calls `deliver`: in order for one
   /// `flow`, never inline. During a partition it waits until the partition is over. For reliable
@@ -148,6 +174,8 @@ class World {
   awaitable<runtime::Wake> park(TimePoint deadline, std::uint64_t* waiter);
   /// Wakes by way of the executor. False when nobody is parked there (any more).
   bool wake(std::uint64_t waiter, runtime::Wake how);
+  /// Those that want to hear of a change of the addresses of `host`.
+  std::map<Host, std::vector<std::function<void()>*>> address_watchers;
   /// When `bytes` bytes sent now are through the bottleneck of the link; nullopt when more than
   /// queue_bytes_max would wait there. Takes the room.
   std::optional<TimePoint> through_bottleneck(Host from, Host to, std::size_t bytes, bool may_drop);
@@ -181,6 +209,9 @@ class World {
   std::map<std::pair<Host, Host>, LinkModel> links_;
   std::map<std::pair<Host, Host>, TimePoint> busy_until_;
   std::map<Host, std::uint32_t> lans_;
+  std::map<Host, std::vector<IpAddress>> added_;
+  std::map<Host, std::vector<IpAddress>> outside_;
+  std::map<IpAddress, Host> owners_;
   LinkModel loopback_;
   std::unique_ptr<Network> network_;
   asio::io_context loop_{1};

@@ -3,6 +3,7 @@
 // what happens when it is reached. A module takes its own struct as a parameter, so that a test or
 // the configuration can lower it.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +27,58 @@ struct Connections {
   std::chrono::seconds negotiation_time_max{10};
 };
 
+/// The most that one scope of the resource manager may hold. Beyond: kLimited.
+struct Holdings {
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t streams_inbound = 0;
+  std::uint64_t streams_outbound = 0;
+  std::uint64_t streams = 0;
+  std::uint64_t connections_inbound = 0;
+  std::uint64_t connections_outbound = 0;
+  std::uint64_t connections = 0;
+  std::uint64_t descriptors = 0;
+};
+
+/// New inbound connections of one address or prefix: `burst` at once, `per_second` for ever.
+struct InboundRate {
+  double per_second = 0;
+  double burst = 0;
+};
+
+/// What peers can make the whole node hold. Source: go-libp2p's defaults and the memory there is,
+/// docs/decisions/0014.
+struct Resources {
+  Holdings node;           ///< Connections with a proven peer.
+  Holdings transient;      ///< Handshakes.
+  Holdings allowed;        ///< The share of the allow list.
+  Holdings peer;           ///< One peer.
+  Holdings protocol;       ///< One protocol over all peers, unless limit_protocol() says else.
+  Holdings protocol_peer;  ///< One protocol with one peer, in the same way.
+  Holdings connection;
+  Holdings stream;
+
+  std::size_t inbound_per_ipv4 = 8;      ///< Connections, proven or not.
+  std::size_t inbound_per_ipv6_56 = 8;   ///< Of one /56: a household.
+  std::size_t inbound_per_ipv6_48 = 64;  ///< Of one /48: a site.
+  std::size_t inbound_per_private = 32;  ///< Of one address that is not of the Internet.
+  InboundRate rate_ipv4{0.2, 16};
+  InboundRate rate_ipv6_56{0.2, 16};
+  InboundRate rate_ipv6_48{0.5, 80};
+  InboundRate rate_private{20, 128};
+  /// What all addresses share that have no place in the table below.
+  InboundRate rate_others{20, 128};
+  /// Addresses and prefixes remembered, of the Internet and private ones each.
+  std::size_t sources_max = 4096;
+  std::size_t allowed_entries_max = 1024;  ///< Peers, and prefixes, on the allow list.
+
+  Resources() : Resources(256ull << 20, 1024) {}
+  /// `memory_bytes`: of buffers and windows for all peers together, at least 64 MiB.
+  /// `descriptors`: those that the process may have.
+  Resources(std::uint64_t memory_bytes, std::uint64_t descriptors_max);
+  /// A quarter of the machine's memory, but 64 MiB at least and 1 GiB at most.
+  static std::uint64_t memory_for(std::uint64_t machine_bytes);
+};
+
 /// Framed messages. Beyond: the stream is reset.
 struct Messages {
   std::size_t control_bytes_max = 1u << 20;
@@ -34,6 +87,23 @@ struct Messages {
   std::size_t addresses_max = 64;  ///< Kept of one peer; the rest is ignored.
   std::size_t protocols_max = 256;
   std::size_t multiaddr_bytes_max = 1024;
+};
+
+/// Names to addresses. Source: docs/decisions/0015.
+struct Resolver {
+  std::size_t queries_max = 16;   ///< At the name servers at a time; beyond: a question waits.
+  std::size_t waiting_max = 256;  ///< Questions that wait; beyond: kLimited.
+  std::size_t answers_max = 64;   ///< Addresses or texts of one answer; the rest is ignored.
+  std::size_t text_bytes_max = 16u << 10;  ///< Of all texts of one answer; the rest is ignored.
+};
+
+/// Turning the addresses of a peer that hold names into such that can be dialled. Beyond: what is
+/// left is ignored, and the error says so. Source: js-libp2p stops after 32; libp2p specs,
+/// addressing/README.md.
+struct AddressResolution {
+  std::size_t lookups_max = 32;    ///< Questions for all addresses of one attempt.
+  std::size_t depth_max = 4;       ///< /dnsaddr that names /dnsaddr.
+  std::size_t addresses_max = 64;  ///< Results of one attempt.
 };
 
 /// Finding peers on the local network (mDNS). Source: docs/protocols/mdns.md, "Limits".
@@ -88,5 +158,32 @@ struct Transfer {
   std::chrono::seconds idle_time_max{60};   ///< A served stream without a request is closed.
   std::chrono::seconds serve_time_max{120};   ///< The peer takes nothing; then the stream is reset.
 };
+
+inline Resources::Resources(std::uint64_t memory_bytes, std::uint64_t descriptors_max) {
+  constexpr std::uint64_t kMiB = 1u << 20;
+  const std::uint64_t memory = std::max(memory_bytes, 64 * kMiB);
+  const auto share = [](std::uint64_t wanted, std::uint64_t least, std::uint64_t most) {
+    return std::clamp(wanted, least, most);
+  };
+  // 16 MiB in a stream and 32 MiB in a connection carry 10 Gbit/s over 13 ms; a window, which is
+  // optional, takes three quarters of these at most.
+  const std::uint64_t of_stream = share(memory / 16, 4 * kMiB, 24 * kMiB);
+  const std::uint64_t of_connection = share(memory / 8, 8 * kMiB, 48 * kMiB);
+  const std::uint64_t of_peer = share(memory / 4, 16 * kMiB, 96 * kMiB);
+  const std::uint64_t of_node = memory - memory / 4;
+  const std::uint64_t fds = descriptors_max;
+  node = {of_node, 4096, 4096, 8192, 96, 96, 160, fds / 2};
+  transient = {memory / 8, 0, 0, 0, 32, 64, 96, fds / 8};
+  allowed = {memory / 8, 1024, 1024, 2048, 32, 32, 64, fds / 8};
+  peer = {of_peer, 256, 256, 512, 8, 8, 8, 8};
+  protocol = {of_node, 1024, 2048, 2560, 0, 0, 0, 0};
+  protocol_peer = {of_peer, 128, 256, 320, 0, 0, 0, 0};
+  connection = {of_connection, 256, 256, 512, 1, 1, 1, 1};
+  stream = {of_stream, 1, 1, 1, 0, 0, 0, 0};
+}
+
+inline std::uint64_t Resources::memory_for(std::uint64_t machine_bytes) {
+  return std::clamp<std::uint64_t>(machine_bytes / 4, 64ull << 20, 1ull << 30);
+}
 
 }  // namespace warren::limits

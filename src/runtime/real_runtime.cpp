@@ -15,6 +15,7 @@
 #include "base/check.hpp"
 #include "runtime/cancellation.hpp"
 #include "runtime/real_datagram.hpp"
+#include "runtime/real_interface_watch.hpp"
 #include "runtime/real_stream.hpp"
 #include "runtime/thread_pool.hpp"
 
@@ -77,6 +78,7 @@ std::uint64_t random_seed() {
 RealRuntime::RealRuntime(RealRuntimeOptions options)
     : context_(1),
       rng_(random_seed()),
+      resolver_(make_real_resolver(context_, *this, std::move(options.resolver))),
       pool_(make_thread_pool(context_.get_executor(), options.pool_threads)) {}
 
 RealRuntime::~RealRuntime() = default;
@@ -125,6 +127,10 @@ awaitable<Result<std::unique_ptr<ByteStream>>> RealRuntime::connect_stream(Endpo
 
 Result<std::unique_ptr<StreamListener>> RealRuntime::listen_stream(Endpoint local) {
   return listen_real_stream(*this, local);
+}
+
+Result<std::unique_ptr<InterfaceWatch>> RealRuntime::watch_interfaces() {
+  return make_real_interface_watch(context_, *this);
 }
 
 Result<std::vector<NetworkInterface>> RealRuntime::network_interfaces() {

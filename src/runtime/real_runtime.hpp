@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <memory>
 
+#include "runtime/real_resolver.hpp"
 #include "runtime/runtime.hpp"
 
 namespace warren::runtime {
@@ -11,6 +12,7 @@ namespace warren::runtime {
 struct RealRuntimeOptions {
   /// Threads for hashing and disk, 1 to 64. 0: one per processor, at least 4.
   std::size_t pool_threads = 0;
+  RealResolverOptions resolver{};
 };
 
 /// Make it in main(), spawn the root task on executor(), then run().
@@ -38,11 +40,14 @@ class RealRuntime final : public Runtime {
                                                                 TimePoint deadline) override;
   Result<std::unique_ptr<StreamListener>> listen_stream(Endpoint local) override;
   Result<std::vector<NetworkInterface>> network_interfaces() override;
+  Result<std::unique_ptr<InterfaceWatch>> watch_interfaces() override;
+  Resolver& resolver() override { return *resolver_; }
   WorkerPool& pool() override { return *pool_; }
 
  private:
   asio::io_context context_;
   std::mt19937_64 rng_;
+  std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<WorkerPool> pool_;  // Last: its threads post to context_.
 };
 

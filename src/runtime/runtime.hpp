@@ -15,6 +15,7 @@
 #include "base/endpoint.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "runtime/resolver.hpp"
 #include "runtime/worker_pool.hpp"
 
 namespace warren::runtime {
@@ -134,6 +135,17 @@ struct NetworkInterface {
   bool multicast = false;
 };
 
+/// Tells when network_interfaces() may have changed: an address came or went, an interface went up
+/// or down.
+class InterfaceWatch {
+ public:
+  virtual ~InterfaceWatch() = default;
+  /// Waits for the next change; one that came since the last call, or since the watch was made, is
+  /// told at once, many together as one. One caller at a time. Errors: kCancelled, kIo.
+  /// Cancel: safe, nothing is lost.
+  virtual awaitable<Result<>> changed() = 0;
+};
+
 /// Everything non-deterministic that a node may touch. One per node; used on its core thread
 /// only, except pool().
 class Runtime {
@@ -156,6 +168,10 @@ class Runtime {
                                                                         TimePoint deadline) = 0;
   virtual Result<std::unique_ptr<StreamListener>> listen_stream(Endpoint local) = 0;
   virtual Result<std::vector<NetworkInterface>> network_interfaces() = 0;
+  /// Errors: kUnsupported or of the system, when the machine cannot tell of changes.
+  virtual Result<std::unique_ptr<InterfaceWatch>> watch_interfaces() = 0;
+  /// Names to addresses. Lives as long as the runtime.
+  virtual Resolver& resolver() = 0;
   /// For hashing, disk and other slow work.
   virtual WorkerPool& pool() = 0;
 
