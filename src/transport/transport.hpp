@@ -16,6 +16,10 @@
 #include "multiformats/peer_id.hpp"
 #include "runtime/runtime.hpp"
 
+namespace warren::resources {
+class ConnectionScope;
+}
+
 namespace warren::transport {
 
 using runtime::awaitable;
@@ -91,6 +95,9 @@ class Connection {
   virtual bool closed() const = 0;
   /// Why it ended; empty while it lives.
   virtual std::string close_reason() const = 0;
+  /// Where a resource manager counts it, its peer set. Lives as long as the connection. Null: the
+  /// transport does not count; the swarm then does. Source: docs/decisions/0014.
+  virtual resources::ConnectionScope* scope() { return nullptr; }
 };
 
 class Listener {
