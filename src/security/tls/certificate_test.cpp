@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "base/check.hpp"
-#include "crypto/openssl_handles.hpp"
 #include "multiformats/peer_id.hpp"
 #include "multiformats/test_hex.hpp"
 #include "security/tls/certificate_vectors.hpp"
 #include "security/tls/der.hpp"
+#include "security/tls/test_certificates.hpp"
 #include "security/tls/x509_handles.hpp"
 
 namespace warren::security {
@@ -19,72 +18,11 @@ namespace {
 using crypto::PrivateKey;
 using multiformats::from_hex;
 
-const WallTime kNow = std::chrono::sys_days(std::chrono::year(2026) / 3 / 1);
-constexpr auto kYear = std::chrono::hours(24 * 365);
-
-PrivateKey identity() { return PrivateKey::from_seed(Bytes(32, 1)); }
-
 ErrorCode refusal(BytesView certificate, WallTime now = kNow) {
   const auto key = verify_certificate(certificate, now);
   EXPECT_FALSE(key) << "accepted";
   return key ? ErrorCode::kInternal : key.error().code();
 }
-
-Bytes value_for(const PrivateKey& signer, EVP_PKEY* key, std::string_view prefix = kSigningPrefix) {
-  std::uint8_t* spki = nullptr;
-  const int size = ::i2d_PUBKEY(key, &spki);
-  Bytes statement = to_bytes(prefix);
-  append(statement, BytesView(spki, static_cast<std::size_t>(size)));
-  ::OPENSSL_free(spki);
-  Bytes fields;
-  append_der(fields, kDerOctetString, signer.public_key().protobuf());
-  append_der(fields, kDerOctetString, signer.sign(statement));
-  Bytes value;
-  append_der(value, kDerSequence, fields);
-  return value;
-}
-
-void add_extension(X509* certificate, const char* oid_text, BytesView value, bool critical) {
-  const OctetsHandle octets(::ASN1_OCTET_STRING_new());
-  ::ASN1_OCTET_STRING_set(octets.get(), value.data(), static_cast<int>(value.size()));
-  const ObjectHandle oid(::OBJ_txt2obj(oid_text, 1));
-  const ExtensionHandle extension(
-      ::X509_EXTENSION_create_by_OBJ(nullptr, oid.get(), critical ? 1 : 0, octets.get()));
-  WARREN_CHECK(::X509_add_ext(certificate, extension.get(), -1) == 1);
-}
-
-// A certificate that is good but for what a test changes.
-struct Recipe {
-  crypto::PkeyHandle key{::EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")};
-  EVP_PKEY* signer = nullptr;  // nullptr: `key` itself.
-  const EVP_MD* digest = ::EVP_sha256();
-  WallTime from = kNow - kYear;
-  WallTime to = kNow + kYear;
-  long version = X509_VERSION_3;
-  std::function<void(X509*, EVP_PKEY*)> extensions = [](X509* certificate, EVP_PKEY* own) {
-    add_extension(certificate, kExtensionOid, value_for(identity(), own), false);
-  };
-
-  Bytes make() const {
-    const CertificateHandle certificate(::X509_new());
-    ::X509_set_version(certificate.get(), version);
-    ::ASN1_INTEGER_set(::X509_get_serialNumber(certificate.get()), 7);
-    const auto seconds = [](WallTime time) {
-      return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
-    };
-    ::ASN1_TIME_set(::X509_getm_notBefore(certificate.get()), seconds(from));
-    ::ASN1_TIME_set(::X509_getm_notAfter(certificate.get()), seconds(to));
-    ::X509_set_pubkey(certificate.get(), key.get());
-    extensions(certificate.get(), key.get());
-    WARREN_CHECK(::X509_sign(certificate.get(), signer != nullptr ? signer : key.get(), digest) >
-                 0);
-    std::uint8_t* der = nullptr;
-    const int size = ::i2d_X509(certificate.get(), &der);
-    Bytes bytes(der, der + size);
-    ::OPENSSL_free(der);
-    return bytes;
-  }
-};
 
 void expect_identity(std::string_view hex, std::string_view peer, crypto::KeyType type) {
   const auto key = verify_certificate(from_hex(hex), kNow);
