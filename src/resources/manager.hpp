@@ -99,7 +99,7 @@ class StreamScope final : public MemoryScope {
 
  private:
   friend class ConnectionScope;
-  using MemoryScope::MemoryScope;
+  explicit StreamScope(std::shared_ptr<detail::Scope> scope);
 };
 
 /// One connection, counted as long as this lives, from its first packet on.
@@ -119,7 +119,8 @@ class ConnectionScope final : public MemoryScope {
 
  private:
   friend class Manager;
-  using MemoryScope::MemoryScope;
+  ConnectionScope(std::shared_ptr<detail::Scope> scope, bool uses_descriptor);
+  bool uses_descriptor_;
 };
 
 /// Counts for one node. Core thread only. Scopes may outlive it.
@@ -148,8 +149,7 @@ class Manager {
   /// could use up the rest.
   bool is_busy_source(const IpAddress& remote);
 
-  /// Streams of `protocol`, in and out together, over all peers and with one. What is held already
-  /// stays.
+  /// Inbound streams of `protocol` over all peers and of one. What is held already stays.
   void limit_protocol(std::string_view protocol, std::size_t streams_max,
                       std::size_t streams_per_peer_max);
 
