@@ -23,8 +23,10 @@ void Backoff::failed(const Multiaddr& address, TimePoint now, std::mt19937_64& r
   // A failure long after the last one stands for itself.
   const bool in_a_row = entry.wait > Duration{} && now < entry.until + most_;
   entry.wait = in_a_row ? std::min(entry.wait * 2, most_) : least_;
-  const auto fifth = static_cast<std::uint64_t>(entry.wait.count()) / 5;
-  entry.until = now + entry.wait - Duration(static_cast<Duration::rep>(rng() % (fifth + 1)));
+  // Of the longest wait the jitter is taken off, so that none is longer.
+  const Duration shortest = std::min(entry.wait, most_ * 5 / 6);
+  const auto fifth = static_cast<std::uint64_t>(shortest.count()) / 5;
+  entry.until = now + shortest + Duration(static_cast<Duration::rep>(rng() % (fifth + 1)));
 }
 
 void Backoff::forget(const PeerId& peer) {

@@ -12,8 +12,9 @@
 namespace warren::swarm {
 
 /// Per address (with its /p2p, so that one peer's failure is not another's): the wait doubles with
-/// each failure in a row, from `least` to `most`, less up to a fifth so that many nodes do not come
-/// back at one moment. Holds at most `entries_max`; beyond, what is due first is forgotten.
+/// each failure in a row, from `least` to `most`, with up to a fifth more (never beyond `most`) so
+/// that many nodes do not come back at one moment. Holds at most `entries_max`; beyond, what is due
+/// first is forgotten.
 class Backoff {
  public:
   Backoff(Duration least, Duration most, std::size_t entries_max = 1024)

@@ -20,6 +20,10 @@ using runtime::Wake;
 
 // Addresses of one peer that one attempt considers. Source: limits::Messages::addresses_max.
 constexpr std::size_t kAddressesMax = 64;
+// Names of one attempt that are asked for at a time.
+constexpr std::size_t kLookupsParallelMax = 4;
+// For one name, whatever the caller's deadline. Source: above what a server has, twice.
+constexpr Duration kLookupTimeMax = 8s;
 // Addresses whose failure an error text tells one by one.
 constexpr std::size_t kFailuresShownMax = 8;
 
@@ -38,6 +42,7 @@ int telling(ErrorCode code) {
     case ErrorCode::kClosed: return 5;
     case ErrorCode::kUnreachable: return 4;
     case ErrorCode::kTimedOut: return 3;
+    case ErrorCode::kNotFound: return 3;  // No such name.
     case ErrorCode::kLimited: return 2;  // Only left alone after an earlier failure.
     case ErrorCode::kUnsupported: return 1;
     default: return 0;
@@ -50,8 +55,9 @@ std::string hint_for(ErrorCode code) {
       return "another node answers at that address; ask the peer for its present one";
     case ErrorCode::kUnreachable:
     case ErrorCode::kTimedOut:
-      return "check that the peer runs and that no firewall drops UDP to its port";
-    case ErrorCode::kUnsupported: return "only addresses like /ip4/.../udp/.../quic-v1 are dialled";
+      return "check that the peer runs and that no firewall drops what goes to its port";
+    case ErrorCode::kUnsupported:
+      return "addresses like /ip4/.../udp/.../quic-v1 and /ip4/.../tcp/... are dialled";
     default: return {};
   }
 }
@@ -86,12 +92,19 @@ Error summary(const std::optional<PeerId>& peer, const std::vector<Failure>& fai
 /// The race of one peer's addresses.
 struct Dialer::Attempt {
   Attempt(runtime::Runtime& runtime, std::optional<PeerId> wanted)
-      : peer(std::move(wanted)), wake(runtime.make_signal()), racers(runtime, kAddressesMax) {}
+      : peer(std::move(wanted)),
+        wake(runtime.make_signal()),
+        racers(runtime, kAddressesMax + kLookupsParallelMax) {}
 
   std::optional<PeerId> peer;
-  std::vector<Multiaddr> known;        // All that were ever added.
-  std::vector<DialCandidate> waiting;  // Not started yet, best first.
-  TimePoint next_start{};              // Of the front of `waiting`.
+  Retry retry = Retry::kLeaveFailedAlone;
+  std::vector<Multiaddr> known;        // All that were ever added, without those with names.
+  std::vector<Multiaddr> usable;       // Those of them that are tried, or were.
+  std::vector<Multiaddr> started;      // Those of them that were.
+  std::vector<DialCandidate> waiting;  // Those of them that were not yet, in order of their time.
+  TimePoint begin{};                   // What their delays are counted from.
+  AddressExpansion names{limits::AddressResolution{}};
+  std::size_t lookups = 0;  // Under way.
   std::size_t in_flight = 0;
   std::vector<Failure> failures;
   std::optional<Result<std::shared_ptr<Connection>>> result;
@@ -101,6 +114,14 @@ struct Dialer::Attempt {
   runtime::TaskGroup racers;
 
   bool over() const { return result || given_up; }
+  TimePoint next_start() const { return begin + waiting.front().delay; }
+  /// The next address starts now, and those after it as much earlier.
+  void bring_forward(TimePoint now) {
+    if (!waiting.empty() && next_start() > now) begin = now - waiting.front().delay;
+  }
+  void failed(Multiaddr address, Error error) {
+    failures.push_back({std::move(address), std::move(error)});
+  }
 };
 
 /// A caller's place among those who wait for an attempt.
@@ -151,6 +172,9 @@ awaitable<Result<std::shared_ptr<Connection>>> Dialer::dial(std::optional<PeerId
       failures.push_back({address, Error(ErrorCode::kTimedOut, "no answer in time")});
     }
   }
+  for (const Multiaddr& address : attempt->names.open()) {
+    failures.push_back({address, Error(ErrorCode::kTimedOut, "its name was not resolved in time")});
+  }
   co_return fail(summary(attempt->peer, failures, ""));
 }
 
@@ -161,7 +185,8 @@ Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
       return attempt->peer == peer && !attempt->over();
     });
     if (found != attempts_.end()) {
-      add_addresses(**found, std::move(addresses), retry);
+      if (retry == Retry::kTryAll) (*found)->retry = retry;
+      add_addresses(**found, std::move(addresses));
       (*found)->wake->notify();
       return *found;
     }
@@ -171,8 +196,10 @@ Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
                 fmt::format("{} dials are in progress, the most allowed", attempts_.size()));
   }
   const auto attempt = std::make_shared<Attempt>(runtime_, std::move(peer));
-  add_addresses(*attempt, std::move(addresses), retry);
-  if (attempt->waiting.empty()) {
+  attempt->retry = retry;
+  attempt->begin = runtime_.now();
+  add_addresses(*attempt, std::move(addresses));
+  if (attempt->waiting.empty() && attempt->names.done()) {
     return fail(summary(attempt->peer, attempt->failures,
                         attempt->failures.empty() ? "no address of it is known" : ""));
   }
@@ -184,47 +211,65 @@ Result<Dialer::AttemptPtr> Dialer::find_or_start(std::optional<PeerId> peer,
   return attempt;
 }
 
-void Dialer::add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Retry retry) {
-  std::vector<Multiaddr> usable;
-  for (const DialCandidate& candidate : attempt.waiting) usable.push_back(candidate.address);
+void Dialer::add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses) {
   for (Multiaddr& address : addresses) {
-    if (attempt.known.size() == kAddressesMax) break;
+    if (begins_with_name(address)) {
+      attempt.names.add(address);
+      continue;
+    }
+    if (attempt.known.size() == kAddressesMax) continue;
     const auto leads_to = address.peer_id();
     if (attempt.peer && !leads_to) address = address.with_peer(*attempt.peer);
     if (std::ranges::find(attempt.known, address) != attempt.known.end()) continue;
     attempt.known.push_back(address);
-    const auto skip = [&](ErrorCode code, std::string why) {
-      attempt.failures.push_back({address, Error(code, std::move(why))});
-    };
     if (attempt.peer && leads_to && *leads_to != *attempt.peer) {
-      skip(ErrorCode::kUnsupported, fmt::format("leads to {}", leads_to->to_string()));
+      attempt.failed(address, Error(ErrorCode::kUnsupported,
+                                    fmt::format("leads to {}", leads_to->to_string())));
     } else if (hooks_.transport_for(address.without_peer()) == nullptr) {
-      skip(ErrorCode::kUnsupported, "no transport here dials such an address");
+      attempt.failed(address,
+                     Error(ErrorCode::kUnsupported, "no transport here dials such an address"));
     } else if (const auto until = backoff_.until(address, runtime_.now());
-               until && retry == Retry::kLeaveFailedAlone) {
+               until && attempt.retry == Retry::kLeaveFailedAlone) {
       const auto left = std::chrono::ceil<std::chrono::seconds>(*until - runtime_.now());
-      skip(ErrorCode::kLimited,
-           fmt::format("it failed lately and is tried again in {} s", left.count()));
+      attempt.failed(address,
+                     Error(ErrorCode::kLimited, fmt::format("it failed lately and is tried again "
+                                                            "in {} s",
+                                                            left.count())));
     } else {
-      usable.push_back(address);
+      attempt.usable.push_back(address);
     }
   }
-  attempt.waiting =
-      order_for_dialing(std::move(usable),
-                        {config_.dial_stagger_private, config_.dial_stagger_public}, kAddressesMax);
+  for (auto& [address, error] : attempt.names.take_failures()) {
+    attempt.failed(std::move(address), std::move(error));
+  }
+  // Ranked together with those that run already, so that one that comes late has its place.
+  attempt.waiting = order_for_dialing(
+      attempt.usable,
+      {.step_private = config_.dial_stagger_private, .step_public = config_.dial_stagger_public},
+      kAddressesMax);
+  std::erase_if(attempt.waiting, [&](const DialCandidate& candidate) {
+    return std::ranges::find(attempt.started, candidate.address) != attempt.started.end();
+  });
+  if (attempt.started.empty()) attempt.begin = runtime_.now();
 }
 
-/// Starts every address whose time has come: the first at once, each next one after its head start
-/// or as soon as one before it has failed.
+void Dialer::take_resolved(Attempt& attempt) {
+  add_addresses(attempt, attempt.names.take_addresses());
+}
+
+bool Dialer::may_start(const Attempt& attempt) const {
+  return !attempt.over() && !attempt.waiting.empty() &&
+         attempt.in_flight < config_.dials_per_peer_max && dials_ < config_.limits.dials_max;
+}
+
+/// Starts every address whose time has come: each after its head start, or as soon as one before it
+/// has failed, or nothing else runs.
 void Dialer::start_due(const AttemptPtr& attempt) {
-  while (!attempt->over() && !attempt->waiting.empty() &&
-         attempt->in_flight < config_.dials_per_peer_max && dials_ < config_.limits.dials_max &&
-         (attempt->in_flight == 0 || runtime_.now() >= attempt->next_start)) {
+  if (attempt->in_flight == 0) attempt->bring_forward(runtime_.now());
+  while (may_start(*attempt) && runtime_.now() >= attempt->next_start()) {
     const Multiaddr address = std::move(attempt->waiting.front().address);
     attempt->waiting.erase(attempt->waiting.begin());
-    if (!attempt->waiting.empty()) {
-      attempt->next_start = runtime_.now() + attempt->waiting.front().head_start;
-    }
+    attempt->started.push_back(address);
     ++attempt->in_flight;
     ++dials_;
     // Each address is tried once, and the group has room for all of them.
@@ -232,21 +277,28 @@ void Dialer::start_due(const AttemptPtr& attempt) {
   }
 }
 
+void Dialer::start_lookups(const AttemptPtr& attempt) {
+  while (!attempt->over() && attempt->lookups < kLookupsParallelMax) {
+    auto question = attempt->names.next_question();
+    if (!question) return;
+    ++attempt->lookups;
+    WARREN_CHECK(attempt->racers.spawn(look_up(attempt, *std::move(question))));
+  }
+}
+
 awaitable<void> Dialer::run(AttemptPtr attempt) {
   // Ends by given_up, never by cancellation, so that it can wait for its racers.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   for (;;) {
+    start_lookups(attempt);
     start_due(attempt);
     if (attempt->over()) break;
-    if (attempt->in_flight == 0 && attempt->waiting.empty()) {
+    if (attempt->in_flight == 0 && attempt->waiting.empty() && attempt->names.done()) {
       attempt->result = fail(summary(attempt->peer, attempt->failures, ""));
       break;
     }
     // At a limit only the end of another dial changes anything, and that wakes us.
-    const bool may_start = !attempt->waiting.empty() &&
-                           attempt->in_flight < config_.dials_per_peer_max &&
-                           dials_ < config_.limits.dials_max && attempt->in_flight > 0;
-    co_await attempt->wake->wait_until(may_start ? attempt->next_start : kNever);
+    co_await attempt->wake->wait_until(may_start(*attempt) ? attempt->next_start() : kNever);
   }
   settle(attempt);
   co_await attempt->racers.join();
@@ -268,26 +320,51 @@ awaitable<void> Dialer::race(AttemptPtr attempt, Multiaddr address) {
   transport::Transport* const transport = hooks_.transport_for(address.without_peer());
   Result<std::shared_ptr<Connection>> dialed =
       fail(ErrorCode::kUnsupported, "no transport here dials such an address");
+  // A /dnsaddr may name addresses of several peers.
+  const std::optional<PeerId> expected = attempt->peer ? attempt->peer : address.peer_id();
   if (transport != nullptr)
-    dialed = co_await transport->dial(address.without_peer(), attempt->peer, deadline);
+    dialed = co_await transport->dial(address.without_peer(), expected, deadline);
   --attempt->in_flight;
   --dials_;
   if (dialed) {
     backoff_.succeeded(address);
     if (attempt->over()) {
       (*dialed)->close(CloseCode::kNone, "another address was faster");
+    } else if (auto adopted = hooks_.adopt(std::move(*dialed))) {
+      attempt->result = std::move(adopted);
     } else {
-      attempt->result = hooks_.adopt(std::move(*dialed));
+      attempt->failed(std::move(address), std::move(adopted).error());
+      attempt->bring_forward(runtime_.now());
     }
   } else if (dialed.error().code() != ErrorCode::kCancelled) {
     log::debug("dial", "{}: {}", address.to_string(), dialed.error().message());
     backoff_.failed(address, runtime_.now(), runtime_.rng());
-    attempt->failures.push_back({std::move(address), std::move(dialed).error()});
-    attempt->next_start = runtime_.now();
+    attempt->failed(std::move(address), std::move(dialed).error());
+    attempt->bring_forward(runtime_.now());
   }
   attempt->wake->notify();
   // Others may have waited for room below dials_max.
   for (const AttemptPtr& other : attempts_) other->wake->notify();
+}
+
+awaitable<void> Dialer::look_up(AttemptPtr attempt, NameQuestion question) {
+  const TimePoint deadline = runtime_.now() + kLookupTimeMax;
+  runtime::Resolver& resolver = runtime_.resolver();
+  switch (question.kind) {
+    case NameQuestion::Kind::kHost: {
+      const auto found = co_await resolver.resolve_host(question.name, question.family, deadline);
+      attempt->names.answer(question, found);
+      break;
+    }
+    case NameQuestion::Kind::kText: {
+      const auto found = co_await resolver.resolve_text(question.name, deadline);
+      attempt->names.answer(question, found);
+      break;
+    }
+  }
+  --attempt->lookups;
+  if (!attempt->over()) take_resolved(*attempt);
+  attempt->wake->notify();
 }
 
 awaitable<void> Dialer::close() {

@@ -9,12 +9,14 @@
 
 #include "runtime/task_group.hpp"
 #include "swarm/backoff.hpp"
+#include "swarm/resolve.hpp"
 #include "swarm/swarm.hpp"
 
 namespace warren::swarm {
 
 /// The dialing half of a Swarm. One attempt per peer: those who ask for it meanwhile wait for the
-/// same one and add their addresses to it. An attempt that nobody waits for any more is given up.
+/// same one and add their addresses to it. Addresses that begin with a name are resolved as part of
+/// it, and join it when the answer comes. An attempt that nobody waits for any more is given up.
 class Dialer {
  public:
   struct Hooks {
@@ -46,13 +48,18 @@ class Dialer {
   using AttemptPtr = std::shared_ptr<Attempt>;
 
   /// Adds what may be tried of `addresses` to `attempt`, and why not for the rest.
-  void add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses, Retry retry);
+  void add_addresses(Attempt& attempt, std::vector<Multiaddr> addresses);
+  /// Takes over what the names of the attempt have become.
+  void take_resolved(Attempt& attempt);
   Result<AttemptPtr> find_or_start(std::optional<PeerId> peer, std::vector<Multiaddr> addresses,
                                    Retry retry);
   void start_due(const AttemptPtr& attempt);
+  void start_lookups(const AttemptPtr& attempt);
+  bool may_start(const Attempt& attempt) const;
   void settle(const AttemptPtr& attempt);
   awaitable<void> run(AttemptPtr attempt);
   awaitable<void> race(AttemptPtr attempt, Multiaddr address);
+  awaitable<void> look_up(AttemptPtr attempt, NameQuestion question);
 
   runtime::Runtime& runtime_;
   const SwarmConfig& config_;
