@@ -96,6 +96,7 @@ class Session {
   /// `std::exchange(output(), {})`. At most control_bytes_max, and for each stream that is open one
   /// window update and one reset.
   Bytes& output() { return output_; }
+  const Bytes& output() const { return output_; }
 
   TimePoint next_timer() const { return timer_; }
   /// Errors: kTimedOut when a ping stayed unanswered and nothing else came.

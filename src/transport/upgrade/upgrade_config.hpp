@@ -5,14 +5,23 @@
 #include "base/limits.hpp"
 #include "base/time.hpp"
 
+namespace warren::resources {
+class Manager;
+}
+
 namespace warren::transport {
 
 /// Tuning of connections over byte streams. The initialisers are the defaults.
 struct UpgradeConfig {
   limits::Connections limits;
+  /// Counts every connection and what it holds; must outlive the upgrader. Null: nothing is counted
+  /// and only the bounds below hold.
+  resources::Manager* resources = nullptr;
   /// Largest flow-control window of one stream, 256 KiB to 1 GiB; all begin with 256 KiB.
   /// Source: go-yamux and js-libp2p; 16 MiB carries 10 Gbit/s over 13 ms.
   std::uint32_t stream_window_bytes_max = 16u << 20;
+  /// Sum of what windows have grown beyond that, over all connections; then they stay as they are.
+  std::int64_t window_budget_bytes = 256ll << 20;
   /// Bytes one stream takes from its writer before they are encrypted; then the writer waits.
   std::size_t unsent_bytes_max = 1u << 20;
   /// Bytes of one connection that arrived and that no reader has taken. Beyond: the stream that

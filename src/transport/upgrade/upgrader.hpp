@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "resources/manager.hpp"
 #include "runtime/runtime.hpp"
 #include "security/secure_channel.hpp"
 #include "transport/transport.hpp"
@@ -21,6 +22,8 @@ struct RawStream {
   std::unique_ptr<runtime::ByteStream> stream;
   Multiaddr local_address;   ///< Without /p2p.
   Multiaddr remote_address;  ///< Without /p2p.
+  /// From Upgrader::admit(); may be empty.
+  std::unique_ptr<resources::ConnectionScope> scope;
 };
 
 /// What a listener does with the byte streams that it accepts.
@@ -28,7 +31,7 @@ struct AcceptOptions {
   Multiaddr address;  ///< What Listener::address() gives.
   /// Makes an accepted byte stream ready for the upgrade and names its ends; WebSocket answers the
   /// HTTP request in here. Runs within the half-open limit and the handshake's deadline. An error
-  /// drops the connection. The function must stay usable as long as the upgrader.
+  /// drops the connection. What it refers to must live until the upgrader's close() has ended.
   using Prepare = std::function<runtime::awaitable<Result<RawStream>>(
       std::unique_ptr<runtime::ByteStream> stream, TimePoint deadline)>;
   Prepare prepare;
@@ -38,6 +41,7 @@ struct AcceptOptions {
 struct UpgradeCounters {
   std::uint64_t inbound = 0;            ///< Byte streams accepted.
   std::uint64_t proven = 0;             ///< Of those, handed out or waiting to be.
+  std::uint64_t refused_limit = 0;      ///< Closed unread: the resource manager said no.
   std::uint64_t refused_half_open = 0;  ///< Closed unread: too many handshakes in progress.
   std::uint64_t refused_backlog = 0;    ///< Proven, but nobody accepted fast enough.
   std::uint64_t failed_handshakes = 0;  ///< Broken, wrong, or too slow.
@@ -56,6 +60,11 @@ class Upgrader {
   ~Upgrader();
   Upgrader(const Upgrader&) = delete;
   Upgrader& operator=(const Upgrader&) = delete;
+
+  /// Counts a connection that is about to be dialled; empty without a resource manager.
+  /// Errors: kLimited.
+  Result<std::unique_ptr<resources::ConnectionScope>> admit(const Endpoint& remote,
+                                                            const std::optional<PeerId>& expected);
 
   /// The dialler's side: proposes, proves, muxes. `deadline` is cut to handshake_time_max from now.
   /// Errors: kIntegrity when another peer than `expected` answers (names both), kTimedOut,
