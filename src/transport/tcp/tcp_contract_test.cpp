@@ -3,6 +3,7 @@
 
 #include "runtime/run_task.hpp"
 #include "security/noise/noise_security.hpp"
+#include "security/tls/tls_security.hpp"
 #include "sim/world.hpp"
 #include "transport/contract_tests.hpp"
 #include "transport/tcp/tcp_transport.hpp"
@@ -21,6 +22,13 @@ std::shared_ptr<security::SecurityProtocol> make_noise(runtime::Runtime& runtime
       std::make_shared<const security::noise::Credentials>(
           identity, std::vector<std::string>{"/yamux/1.0.0"}, random),
       random);
+}
+
+std::shared_ptr<security::SecurityProtocol> make_tls(runtime::Runtime& runtime,
+                                                     const crypto::PrivateKey& identity) {
+  return security::make_tls_security(identity, {"/yamux/1.0.0"},
+                                     [&runtime] { return runtime.wall_now(); })
+      .value();
 }
 
 /// Two TCP transports on runtimes of the derived class.
@@ -86,12 +94,16 @@ std::unique_ptr<Stage> make_loopback_noise() {
 std::unique_ptr<Stage> make_simulated_noise() {
   return std::make_unique<SimulatedStage>(&make_noise);
 }
+std::unique_ptr<Stage> make_loopback_tls() { return std::make_unique<LoopbackStage>(&make_tls); }
+std::unique_ptr<Stage> make_simulated_tls() { return std::make_unique<SimulatedStage>(&make_tls); }
 
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(LoopbackNoise, TransportContract, ::testing::Values(&make_loopback_noise));
 INSTANTIATE_TEST_SUITE_P(SimulatedNoise, TransportContract,
                          ::testing::Values(&make_simulated_noise));
+INSTANTIATE_TEST_SUITE_P(LoopbackTls, TransportContract, ::testing::Values(&make_loopback_tls));
+INSTANTIATE_TEST_SUITE_P(SimulatedTls, TransportContract, ::testing::Values(&make_simulated_tls));
 
 }  // namespace contract
 }  // namespace warren::transport
