@@ -210,8 +210,9 @@ Result<Config> read_root(const YAML::Node& root, const Reader& reader) {
 }  // namespace
 
 std::vector<Multiaddr> default_listen_addresses() {
-  return {Multiaddr::quic({IpAddress::v4(0, 0, 0, 0), 4001, 0}),
-          Multiaddr::quic({IpAddress::from_bytes(Bytes(16)).value(), 4001, 0})};
+  const Endpoint v4{IpAddress::v4(0, 0, 0, 0), 4001, 0};
+  const Endpoint v6{IpAddress::from_bytes(Bytes(16)).value(), 4001, 0};
+  return {Multiaddr::quic(v4), Multiaddr::quic(v6), Multiaddr::tcp(v4), Multiaddr::tcp(v6)};
 }
 
 Result<Config> parse_config(std::string_view text, std::string_view file_name) {

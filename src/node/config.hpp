@@ -33,7 +33,8 @@ struct Config {
   log::Level log_level = log::Level::kWarn;
 };
 
-/// /ip4/0.0.0.0/udp/4001/quic-v1 and /ip6/::/udp/4001/quic-v1. Source: libp2p's registered port.
+/// /ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1, and the same with /tcp/4001.
+/// Source: libp2p's registered port.
 std::vector<Multiaddr> default_listen_addresses();
 
 /// Reads the text of a configuration. `file_name` stands in errors, which have the form

@@ -123,11 +123,13 @@ TEST(Config, SizesHaveUnits) {
   }
 }
 
-TEST(Config, TheDefaultListenAddressesAreQuicOnBothFamilies) {
+TEST(Config, TheDefaultListenAddressesAreQuicAndTcpOnBothFamilies) {
   const auto addresses = default_listen_addresses();
-  ASSERT_EQ(addresses.size(), 2u);
+  ASSERT_EQ(addresses.size(), 4u);
   EXPECT_EQ(addresses[0].to_string(), "/ip4/0.0.0.0/udp/4001/quic-v1");
   EXPECT_EQ(addresses[1].to_string(), "/ip6/::/udp/4001/quic-v1");
+  EXPECT_EQ(addresses[2].to_string(), "/ip4/0.0.0.0/tcp/4001");
+  EXPECT_EQ(addresses[3].to_string(), "/ip6/::/tcp/4001");
 }
 
 }  // namespace

@@ -25,12 +25,13 @@ protocols::IdentifyConfig identify_config() {
 std::string listen_hint(const Multiaddr& address, ErrorCode code) {
   const auto endpoint = address.endpoint();
   if (!endpoint || code != ErrorCode::kConflict) return {};
+  const bool udp = address.has(multiformats::Protocol::kUdp);
+  const Endpoint next{endpoint->ip, static_cast<std::uint16_t>(endpoint->port + 1), 0};
   return fmt::format(
-      "another program has port {}: see which with 'ss -ulpn sport = :{}', or choose another port, "
-      "as in: warren up --listen {}",
-      endpoint->port, endpoint->port,
-      Multiaddr::quic({endpoint->ip, static_cast<std::uint16_t>(endpoint->port + 1), 0})
-          .to_string());
+      "another program has port {}: see which with 'ss -{}lpn sport = :{}', or choose another "
+      "port, as in: warren up --listen {}",
+      endpoint->port, udp ? 'u' : 't', endpoint->port,
+      (udp ? Multiaddr::quic(next) : Multiaddr::tcp(next)).to_string());
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ struct PeerView {
   std::vector<Multiaddr> addresses;  ///< With /p2p: in use first, then what is known besides.
   std::string agent;                 ///< What it says it runs; empty before identify.
   std::vector<std::string> protocols;
-  std::string path;  ///< "lan/quic", "wan/quic", "lan/memory"; empty when not connected.
+  std::string path;  ///< "lan/quic", "wan/tcp", "lan/memory"; empty when not connected.
   std::string via;   ///< "mdns", "manual", "inbound": how it came to be known.
   std::optional<Duration> rtt;
   std::uint64_t bytes_received = 0;  ///< Over its connections of now.
