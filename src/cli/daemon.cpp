@@ -13,12 +13,12 @@
 #include "api/server.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
+#include "cli/transports.hpp"
 #include "crypto/identity.hpp"
 #include "node/node.hpp"
 #include "runtime/real_runtime.hpp"
 #include "runtime/run_task.hpp"
 #include "runtime/task_group.hpp"
-#include "transport/quic/quic_transport.hpp"
 
 namespace warren::cli {
 namespace {
@@ -30,12 +30,17 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 /// For closing everything. Source: quality statement CL-7.
 constexpr Duration kStopTimeMax = 5s;
 
-/// As many descriptors as the system lets us have: each shared file and socket takes one.
-void raise_descriptor_limit() {
+/// As many descriptors as the system lets us have: each shared file and socket takes one. How many
+/// that are.
+std::uint64_t raise_descriptor_limit() {
+  constexpr std::uint64_t kUsual = 1024;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kUsual;
+  const std::uint64_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::debug("up", "RLIMIT_NOFILE stays as it is");
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0) return limit.rlim_max;
+  log::debug("up", "RLIMIT_NOFILE stays as it is");
+  return before;
 }
 
 node::NodeOptions node_options(const DaemonOptions& options) {
@@ -62,18 +67,12 @@ node::NodeOptions node_options(const DaemonOptions& options) {
   return made;
 }
 
-transport::quic::QuicConfig quic_config(const node::Config& config) {
-  transport::quic::QuicConfig made;
-  made.limits.connections_max = config.connections_max;
-  // Windows are promises; that all of them are used at once has not been seen.
-  made.window_budget_bytes = config.memory_bytes_max * 2;
-  return made;
-}
-
 /// Everything of one run, in the order in which it is made.
 struct Daemon {
-  Daemon(const DaemonOptions& options, crypto::PrivateKey identity)
+  Daemon(const DaemonOptions& options, crypto::PrivateKey identity, std::uint64_t descriptors_max)
       : signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
+        resources([this] { return runtime.now(); },
+                  {.limits = resource_limits(options.config, descriptors_max), .report = {}}),
         node(runtime, std::move(identity), node_options(options)),
         api(runtime,
             api::make_router(node, api::Json{{"pid", ::getpid()},
@@ -83,6 +82,7 @@ struct Daemon {
 
   runtime::RealRuntime runtime;
   asio::signal_set signals;
+  resources::Manager resources;
   node::Node node;
   api::Server api;
 };
@@ -140,13 +140,11 @@ DaemonEnd stop(Daemon& daemon) {
 }  // namespace
 
 Result<DaemonEnd> run_daemon(const DaemonOptions& options, const DaemonHooks& hooks) {
-  raise_descriptor_limit();
+  const std::uint64_t descriptors_max = raise_descriptor_limit();
   WARREN_TRY(crypto::PrivateKey identity,
              crypto::load_or_create_identity(options.paths.identity_file()));
-  auto daemon = std::make_unique<Daemon>(options, identity);
-  WARREN_TRY(auto quic, transport::quic::make_quic_transport(daemon->runtime, identity,
-                                                             quic_config(options.config)));
-  daemon->node.add_transport(std::move(quic));
+  auto daemon = std::make_unique<Daemon>(options, identity, descriptors_max);
+  WARREN_TRY_VOID(add_transports(daemon->node, daemon->runtime, identity, daemon->resources));
 
   const auto started =
       runtime::run_task(daemon->runtime, start_all(*daemon, options.paths.socket()));
