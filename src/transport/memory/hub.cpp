@@ -31,7 +31,7 @@ std::shared_ptr<ListenerState> HubState::find(std::uint64_t id) const {
 }
 
 std::uint64_t HubState::new_id() {
-  while (listeners.contains(next_id)) ++next_id;
+  while (listeners.contains(next_id) || stream_ports.contains(next_id)) ++next_id;
   return next_id++;
 }
 

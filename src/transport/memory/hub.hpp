@@ -12,14 +12,17 @@
 namespace warren::transport::memory {
 
 struct ListenerState;
+struct StreamPort;
 
 /// Shared by the hub, its transports and all that is under way.
 struct HubState {
   std::shared_ptr<Link> link;
   std::map<std::uint64_t, std::weak_ptr<ListenerState>> listeners;  ///< By /memory/<id>.
+  std::map<std::uint64_t, std::weak_ptr<StreamPort>> stream_ports;  ///< The same, for byte streams.
   std::uint64_t next_id = std::uint64_t{1} << 32;  ///< For /memory/0 and for diallers.
 
   std::shared_ptr<ListenerState> find(std::uint64_t id) const;
+  std::shared_ptr<StreamPort> find_stream_port(std::uint64_t id) const;
   std::uint64_t new_id();
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "runtime/cancellation.hpp"
+#include "transport/memory/byte_stream.hpp"
 #include "transport/memory/listener.hpp"
 
 namespace warren::transport::memory {
@@ -73,6 +74,20 @@ void establish(HubState& hub, std::uint64_t id, const std::shared_ptr<Connection
   }
 }
 
+RawStream with_addresses(std::unique_ptr<HubStream> stream) {
+  RawStream raw;
+  raw.local_address = stream->local_address();
+  raw.remote_address = stream->remote_address();
+  raw.stream = std::move(stream);
+  return raw;
+}
+
+awaitable<Result<RawStream>> prepare(std::unique_ptr<runtime::ByteStream> stream, TimePoint) {
+  // What a listener of a hub accepts is nothing else.
+  std::unique_ptr<HubStream> of_hub(static_cast<HubStream*>(stream.release()));
+  co_return with_addresses(std::move(of_hub));
+}
+
 }  // namespace
 
 awaitable<Result<std::shared_ptr<Connection>>> MemoryListener::accept() {
@@ -101,7 +116,11 @@ void close_listener(HubState& hub, ListenerState& state) {
 
 MemoryTransport::MemoryTransport(runtime::Runtime& runtime, const Hub& hub,
                                  crypto::PublicKey identity, MemoryConfig config)
-    : local_(std::make_shared<Local>(runtime, hub.state(), std::move(identity), config)) {}
+    : local_(std::make_shared<Local>(runtime, hub.state(), std::move(identity), config)) {
+  if (config.securities.empty()) return;
+  upgrader_ = std::make_unique<Upgrader>(runtime, local_->key, std::move(config.securities),
+                                         "memory", config.upgrade);
+}
 
 MemoryTransport::~MemoryTransport() { close_all(); }
 
@@ -134,6 +153,12 @@ awaitable<Result<std::shared_ptr<Connection>>> MemoryTransport::dial(Multiaddr a
   const auto id = address.memory_id();
   if (!id) co_return fail(ErrorCode::kUnsupported, what + ": not a /memory address");
   if (!expected) expected = address.peer_id();
+  if (upgrader_) {
+    WARREN_CO_TRY(auto stream, co_await connect_on_hub(local->runtime, local->hub,
+                                                       local->config.node, *id, deadline));
+    co_return co_await upgrader_->dial(with_addresses(std::move(stream)), std::move(expected),
+                                       deadline);
+  }
   const auto listener = local->hub->find(*id);
   if (!listener) co_return fail(ErrorCode::kUnreachable, what + ": nobody listens there");
 
@@ -173,7 +198,15 @@ Result<std::unique_ptr<Listener>> MemoryTransport::listen(const Multiaddr& addre
   if (local_->closed) return fail(ErrorCode::kClosed, what + ": the transport is closed");
   if (!id) return fail(ErrorCode::kUnsupported, what + ": not a /memory address");
   if (*id == 0) id = local_->hub->new_id();
-  if (local_->hub->find(*id)) return fail(ErrorCode::kConflict, what + ": the id is taken");
+  if (local_->hub->find(*id) || local_->hub->find_stream_port(*id)) {
+    return fail(ErrorCode::kConflict, what + ": the id is taken");
+  }
+  if (upgrader_) {
+    auto source = listen_on_hub(local_->runtime, local_->hub, local_->config.node, *id,
+                                local_->config.backlog_max);
+    return upgrader_->listen(std::move(source),
+                             {.address = Multiaddr::memory(*id), .prepare = &prepare});
+  }
   const auto state = std::make_shared<ListenerState>(local_->runtime, *id);
   state->node = local_->config.node;
   state->key = local_->key;
@@ -202,7 +235,7 @@ void MemoryTransport::close_all() {
 
 awaitable<void> MemoryTransport::close() {
   close_all();
-  co_return;
+  if (upgrader_) co_await upgrader_->close();
 }
 
 }  // namespace warren::transport::memory

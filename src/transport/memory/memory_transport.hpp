@@ -1,13 +1,15 @@
 #pragma once
 // Connections inside one process, over /memory/<id> addresses: for the simulator and for tests.
-// The same contract as a network transport, with flow control, half-close and reset; the peer is
-// proven by the hub, which knows the key of every listener and dialler. Nothing is encrypted.
+// The same contract as a network transport, with flow control, half-close and reset. The peer is
+// proven by the hub, which knows the key of every listener and dialler, and nothing is encrypted;
+// or, when asked, connections are byte streams that pass through the upgrade like those of TCP.
 
 #include <map>
 #include <memory>
 
 #include "transport/memory/hub.hpp"
 #include "transport/transport.hpp"
+#include "transport/upgrade/upgrader.hpp"
 
 namespace warren::transport::memory {
 
@@ -20,6 +22,10 @@ struct MemoryConfig {
   std::size_t streams_inbound_max = 256;
   /// Connections that wait in Listener::accept; beyond it one is closed with kResourceLimit.
   std::size_t backlog_max = 64;
+  /// When there are any: connections are byte streams on the hub, secured by one of these and
+  /// muxed, with the limits of `upgrade` in place of those above. Both nodes must be made so.
+  Upgrader::Securities securities = {};
+  UpgradeConfig upgrade = {};
 };
 
 struct ConnectionState;
@@ -27,6 +33,7 @@ struct ConnectionState;
 class MemoryTransport final : public Transport {
  public:
   /// `runtime` must outlive the transport and what it made. `identity` is the node's public key.
+  /// With `config.securities`, close() must have ended before the destructor.
   MemoryTransport(runtime::Runtime& runtime, const Hub& hub, crypto::PublicKey identity,
                   MemoryConfig config = {});
   ~MemoryTransport() override;
@@ -46,6 +53,7 @@ class MemoryTransport final : public Transport {
   static std::shared_ptr<ConnectionState> make_side(const std::shared_ptr<Local>& local,
                                                     bool outbound);
   std::shared_ptr<Local> local_;
+  std::unique_ptr<Upgrader> upgrader_;  ///< When connections pass through it.
 };
 
 }  // namespace warren::transport::memory

@@ -4,6 +4,7 @@
 #include "transport/memory/memory_transport.hpp"
 
 #include "runtime/run_task.hpp"
+#include "security/noise/noise_security.hpp"
 #include "sim/memory_link.hpp"
 #include "sim/world.hpp"
 #include "transport/contract_tests.hpp"
@@ -58,6 +59,72 @@ class SimStage : public contract::Stage {
   memory::MemoryTransport listener_{*runtime_b_, hub_, key_of(2), {.node = 2}};
 };
 
+/// With Noise and Yamux in between, as over TCP.
+memory::MemoryConfig upgraded(runtime::Runtime& runtime, std::uint64_t number) {
+  const auto random = [&runtime](MutableBytes out) { runtime.random_bytes(out); };
+  const auto identity = crypto::PrivateKey::from_seed(Bytes(32, static_cast<std::uint8_t>(number)));
+  memory::MemoryConfig config{.node = number};
+  config.securities.push_back(security::noise::make_noise_security(
+      std::make_shared<const security::noise::Credentials>(
+          identity, std::vector<std::string>{"/yamux/1.0.0"}, random),
+      random));
+  return config;
+}
+
+/// Two nodes whose connections pass through the upgrade.
+class UpgradedStage : public contract::Stage {
+ public:
+  UpgradedStage(std::shared_ptr<memory::Link> link, runtime::Runtime& a, runtime::Runtime& b)
+      : runtime_(a),
+        hub_(std::move(link)),
+        dialler_(a, hub_, key_of(1), upgraded(a, 1)),
+        listener_(b, hub_, key_of(2), upgraded(b, 2)) {}
+
+  runtime::Runtime& runtime() override { return runtime_; }
+  Transport& dialler() override { return dialler_; }
+  Transport& listener() override { return listener_; }
+  crypto::PublicKey dialler_key() override { return key_of(1); }
+  crypto::PublicKey listener_key() override { return key_of(2); }
+  Multiaddr listen_address() override { return Multiaddr::memory(0); }
+  Multiaddr nobody() override { return Multiaddr::memory(77); }
+  Multiaddr foreign_address() override { return Multiaddr::tcp({IpAddress::v4(127, 0, 0, 1), 1}); }
+
+ protected:
+  awaitable<void> play(awaitable<void> scene) {
+    co_await std::move(scene);
+    co_await dialler_.close();
+    co_await listener_.close();
+  }
+
+ private:
+  runtime::Runtime& runtime_;
+  memory::Hub hub_;
+  memory::MemoryTransport dialler_;
+  memory::MemoryTransport listener_;
+};
+
+struct SimHosts {
+  sim::World world{sim::seed_from_env(1)};
+  std::unique_ptr<runtime::Runtime> a = world.make_runtime(1);
+  std::unique_ptr<runtime::Runtime> b = world.make_runtime(2);
+};
+
+class UpgradedSimStage final : private SimHosts, public UpgradedStage {
+ public:
+  UpgradedSimStage() : UpgradedStage(std::make_shared<sim::MemoryLink>(SimHosts::world), *a, *b) {}
+  void run(awaitable<void> task) override { sim::run(SimHosts::world, play(std::move(task))); }
+  sim::World& world() { return SimHosts::world; }
+};
+
+std::unique_ptr<contract::Stage> make_upgraded() { return std::make_unique<UpgradedSimStage>(); }
+std::unique_ptr<contract::Stage> make_upgraded_slow() {
+  auto stage = std::make_unique<UpgradedSimStage>();
+  stage->world().link.latency_min = 20ms;
+  stage->world().link.latency_max = 60ms;
+  stage->world().link.bytes_per_second = 20'000'000;
+  return stage;
+}
+
 std::unique_ptr<contract::Stage> make_direct() { return std::make_unique<DirectStage>(); }
 std::unique_ptr<contract::Stage> make_sim() { return std::make_unique<SimStage>(); }
 std::unique_ptr<contract::Stage> make_slow() {
@@ -73,6 +140,9 @@ std::unique_ptr<contract::Stage> make_slow() {
 namespace contract {
 INSTANTIATE_TEST_SUITE_P(Direct, TransportContract, ::testing::Values(&make_direct));
 INSTANTIATE_TEST_SUITE_P(Simulated, TransportContract, ::testing::Values(&make_sim));
+INSTANTIATE_TEST_SUITE_P(Upgraded, TransportContract, ::testing::Values(&make_upgraded));
+INSTANTIATE_TEST_SUITE_P(UpgradedSlowLink, TransportContract,
+                         ::testing::Values(&make_upgraded_slow));
 INSTANTIATE_TEST_SUITE_P(SlowLink, TransportContract, ::testing::Values(&make_slow));
 }  // namespace contract
 
