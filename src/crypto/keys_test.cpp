@@ -255,6 +255,33 @@ TEST(PublicKey, VerifiesSecp256k1) {
   expect_only_exact_signature(key, kMessage, sign_with_sha256(signer.get(), kMessage));
 }
 
+// A signature with a large s is as good as its twin with a small one. What others do: js-libp2p
+// makes small ones and refuses large ones; go-libp2p makes small ones and takes both; OpenSSL makes
+// both. Nothing here is named by a signature, so taking both lets nobody forge or repeat anything,
+// and a peer whose program signs with OpenSSL can be talked to. The first was made by js-libp2p
+// with the published key, the second is its twin, which js-libp2p refused.
+TEST(PublicKey, TakesSecp256k1SignaturesWithASmallAndWithALargeS) {
+  const PublicKey key = public_key(vectors::kSecp256k1Public);
+  const Bytes message = to_bytes("what a peer signs");
+  const Bytes small = from_hex(
+      "304402203750a59896e9d31108fd3aa72f97dcbb6022bd7c8b795bc542fab2bdf86ca5300220119281f4c0e8d6d0"
+      "55bb7d5e64731827c98f052d893cdf404948849680a80419");
+  const Bytes large = from_hex(
+      "304502203750a59896e9d31108fd3aa72f97dcbb6022bd7c8b795bc542fab2bdf86ca530022100ee6d7e0b3f1729"
+      "2faa4482a19b8ce7d6f11fd7b9260bc0fb7689d9f64f8e3d28");
+  expect_only_exact_signature(key, message, small);
+  expect_only_exact_signature(key, message, large);
+}
+
+// js-libp2p signs with ECDSA keys in raw form, 64 bytes; the specification, and all others, in DER.
+TEST(PublicKey, TakesEcdsaSignaturesInDerAlone) {
+  EXPECT_FALSE(public_key(vectors::kEcdsaPublic)
+                   .verify(to_bytes("what a peer signs"),
+                           from_hex("78fcc3af208bb6ed9e5955e6a2c328a5ffb3cb31c52324ec3c94081c4eb1b"
+                                    "2428f224758ec5ce308531c6274ea0d465940c0f04f0b191cb41fc9d8e5e94"
+                                    "9faa2")));
+}
+
 TEST(PublicKey, VerifiesRsa) {
   const PublicKey key = public_key(vectors::kRsaPublic);
   EXPECT_EQ(key.type(), KeyType::kRsa);

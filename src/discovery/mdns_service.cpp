@@ -140,7 +140,7 @@ awaitable<void> MdnsService::Driver::run() {
   for (;;) {
     const TimePoint now = runtime_.now();
     if (now >= poll_at_) {
-      poll_at_ = now + options_.poll_interval;
+      poll_at_ = options_.poll_interval ? now + *options_.poll_interval : kNever;
       poll();
     }
     if (std::exchange(refresh_, false)) handle(RefreshAsked{});

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -18,8 +19,9 @@ struct MdnsOptions {
   std::uint16_t port = kMdnsPort;
   /// Protocol timing; MdnsConfig::peer and ::name are filled in by the service.
   MdnsConfig machine;
-  /// How often interfaces and own addresses are looked at.
-  Duration poll_interval = 3s;
+  /// How often interfaces and own addresses are looked at by itself. Unset: only when
+  /// addresses_changed() is called, as a node does that hears of changes.
+  std::optional<Duration> poll_interval = 3s;
   /// Interfaces to use; empty: every one that is up and has an address.
   std::vector<std::string> interfaces;
 };

@@ -11,9 +11,11 @@
 namespace warren::node {
 namespace {
 
-/// keep_peers(), rehash_changed_shares(), and some room.
+/// keep_peers(), rehash_changed_shares(), watch_addresses(), and some room.
 constexpr std::size_t kOwnTasksMax = 8;
 constexpr Duration kDialTimeMax = 15s;
+/// Changes of addresses within this time are told as one: an interface that comes up has several.
+constexpr Duration kAddressesSettleTime = 200ms;
 
 protocols::IdentifyConfig identify_config() {
   protocols::IdentifyConfig config;
@@ -69,8 +71,10 @@ awaitable<Result<>> Node::start() {
 
   protocols::serve_ping(swarm_);
   protocols::serve_perf(swarm_);
+  protocols::serve_echo(swarm_);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
   WARREN_CO_TRY_VOID(listen_all());
+  start_watch();
   WARREN_CO_TRY_VOID(start_discovery());
   co_await count_shares();
   if (!tasks_.spawn(keep_peers()) || !tasks_.spawn(rehash_changed_shares())) {
@@ -113,6 +117,38 @@ Result<> Node::listen_all() {
   }
   if (listening == 0 && last) return fail(*std::move(last));
   return {};
+}
+
+void Node::start_watch() {
+  auto watch = runtime_.watch_interfaces();
+  if (!watch) {
+    // Discovery looks at the interfaces by itself then.
+    log::info("node", "no changes of addresses are told: {}", watch.error().message());
+    return;
+  }
+  if (!tasks_.spawn(watch_addresses(std::move(*watch)))) return;
+  if (options_.mdns) options_.mdns->poll_interval.reset();
+  swarm_.on_protocols_changed([this] { tell_sources(); });
+}
+
+awaitable<void> Node::watch_addresses(std::unique_ptr<runtime::InterfaceWatch> watch) {
+  for (;;) {
+    const auto changed = co_await watch->changed();
+    if (!changed) {
+      if (changed.error().code() == ErrorCode::kCancelled) co_return;
+      log::warn("node", "{}", changed.error().message());
+    }
+    const auto settled = co_await runtime_.sleep_for(kAddressesSettleTime);
+    if (!settled) co_return;
+    tell_sources();
+    identify_.addresses_changed();
+  }
+}
+
+void Node::tell_sources() {
+  for (Source& entry : sources_) {
+    if (entry.problem.empty()) entry.source->addresses_changed();
+  }
 }
 
 Result<> Node::start_discovery() {

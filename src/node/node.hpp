@@ -17,6 +17,7 @@
 #include "node/job.hpp"
 #include "node/node_types.hpp"
 #include "node/peer_keeper.hpp"
+#include "protocols/echo.hpp"
 #include "protocols/identify.hpp"
 #include "protocols/perf.hpp"
 #include "protocols/ping.hpp"
@@ -134,6 +135,9 @@ class Node final : private discovery::PeerSink {
   void on_connection(const swarm::ConnectionEvent& event);
 
   Result<> listen_all();
+  void start_watch();
+  awaitable<void> watch_addresses(std::unique_ptr<runtime::InterfaceWatch> watch);
+  void tell_sources();
   Result<> start_discovery();
   PeerView view_of(const PeerId& id) const;
   awaitable<void> keep_peers();

@@ -20,7 +20,7 @@ using transport::Stream;
 constexpr std::size_t kExchangesMax = 512;
 // One for each connection that a peer may have.
 constexpr swarm::HandlerLimits kHandlerLimits{.streams_per_peer_max = 4, .streams_max = 256};
-// Source: rust-libp2p refuses messages beyond 4 KiB; each address takes up to 100 bytes, twice.
+// Of ours that a peer is told. Source: each takes up to 100 bytes, twice.
 constexpr std::size_t kToldAddressesMax = 16;
 
 std::vector<std::string> only(std::string_view protocol) {
@@ -45,6 +45,7 @@ IdentifyService::IdentifyService(swarm::Swarm& swarm, crypto::PrivateKey key, Id
     : swarm_(swarm),
       key_(std::move(key)),
       config_(std::move(config)),
+      observed_(config_.observed),
       tasks_(swarm.runtime(), kExchangesMax) {
   swarm_.on_connection([this](const ConnectionEvent& event) { on_connection(event); });
   swarm_.on_protocols_changed([this] { on_local_change(); });
@@ -74,6 +75,7 @@ void IdentifyService::on_connection(const ConnectionEvent& event) {
     if (!tasks_.spawn(ask(event.connection))) ++failures_;
   } else if (event.first_or_last) {
     peers_.erase(event.connection->info().remote_peer);
+    told_.erase(event.connection->info().remote_peer);
   }
 }
 
@@ -92,7 +94,7 @@ awaitable<Result<>> IdentifyService::exchange(std::shared_ptr<Connection> connec
   opened.stream->close_write();
   const PeerId& peer = opened.peer();
   WARREN_CO_TRY(IdentifyMessage message, co_await receive(*opened.stream, peer));
-  learn(peer, std::move(message));
+  learn(*connection, std::move(message));
   co_return Result<>{};
 }
 
@@ -105,7 +107,7 @@ awaitable<void> IdentifyService::accept_push(ProtocolStream stream) {
     stream.stream->reset(transport::CloseCode::kProtocolViolation);
     co_return;
   }
-  learn(peer, std::move(*message));
+  learn(*stream.connection, std::move(*message));
   stream.stream->close_write();
   const TimePoint deadline = swarm_.runtime().now() + config_.exchange_time_max;
   const auto flushed = co_await stream.stream->flush(deadline);
@@ -138,7 +140,8 @@ awaitable<Result<IdentifyMessage>> IdentifyService::receive(Stream& stream, Peer
 }
 
 /// What the message has replaces what was known; what it leaves out stays.
-void IdentifyService::learn(const PeerId& peer, IdentifyMessage message) {
+void IdentifyService::learn(const Connection& connection, IdentifyMessage message) {
+  const PeerId peer = connection.info().remote_peer;
   if (!swarm_.is_connected(peer)) return;
   PeerIdentity& known = peers_[peer];
   if (!message.agent_version.empty()) known.agent_version = std::move(message.agent_version);
@@ -147,6 +150,7 @@ void IdentifyService::learn(const PeerId& peer, IdentifyMessage message) {
   }
   if (!message.protocols.empty()) known.protocols = std::move(message.protocols);
   if (message.observed_address) known.observed_address = message.observed_address;
+  const std::optional<Multiaddr> seen = message.observed_address;
 
   bool record_used = false;
   if (!message.signed_peer_record.empty()) {
@@ -171,20 +175,60 @@ void IdentifyService::learn(const PeerId& peer, IdentifyMessage message) {
   for (Multiaddr& address : known.listen_addresses) address = address.without_peer();
   const PeerIdentity said = known;  // A listener may cause the entry to go.
   for (std::size_t i = 0; i < listeners_.size(); ++i) listeners_[i](peer, said);
+  if (seen) learn_observed(connection, *seen);
+}
+
+void IdentifyService::learn_observed(const Connection& connection, const Multiaddr& seen) {
+  const transport::ConnectionInfo& info = connection.info();
+  const bool changed =
+      observed_.observe({info.remote_peer, info.remote_address, info.local_address, seen},
+                        swarm_.listen_addresses(), swarm_.runtime().now());
+  if (changed) on_local_change();
+  if (!expiring_ && observed_.votes() > 0) expiring_ = tasks_.spawn(expire_observed());
+}
+
+/// Runs as long as there are votes.
+awaitable<void> IdentifyService::expire_observed() {
+  while (observed_.votes() > 0) {
+    const auto slept = co_await swarm_.runtime().sleep_until(observed_.next_expiry());
+    if (!slept) co_return;
+    const auto connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
+    if (observed_.expire(connected, swarm_.listen_addresses(), swarm_.runtime().now())) {
+      on_local_change();
+    }
+  }
+  expiring_ = false;
 }
 
 // --------------------------------------------------------------------------- what we say
 
-Bytes IdentifyService::describe_self(const Connection& connection) {
+std::vector<Multiaddr> IdentifyService::addresses() const {
+  std::vector<Multiaddr> all = swarm_.listen_addresses();
+  for (const Multiaddr& address : observed_.believed()) {
+    if (std::ranges::find(all, address) == all.end()) all.push_back(address);
+  }
+  return all;
+}
+
+IdentifyService::Told IdentifyService::told_to(const Connection& connection) const {
   const Multiaddr& remote = connection.info().remote_address;
+  Told told{.addresses = {}, .protocols = swarm_.protocols()};
+  for (Multiaddr& address : addresses()) {
+    if (told.addresses.size() == kToldAddressesMax) break;
+    if (worth_telling(address, remote)) told.addresses.push_back(std::move(address));
+  }
+  return told;
+}
+
+/// In parts that every implementation reads: none over kPartBytesMax unless one address or protocol
+/// alone is.
+std::vector<Bytes> IdentifyService::describe_self(const Connection& connection) {
+  Told told = told_to(connection);
   IdentifyMessage message;
   message.public_key = key_.public_key().protobuf();
-  for (Multiaddr& address : swarm_.listen_addresses()) {
-    if (message.listen_addresses.size() == kToldAddressesMax) break;
-    if (worth_telling(address, remote)) message.listen_addresses.push_back(std::move(address));
-  }
-  message.protocols = swarm_.protocols();
-  message.observed_address = remote;
+  message.listen_addresses = told.addresses;
+  message.protocols = told.protocols;
+  message.observed_address = connection.info().remote_address;
   message.protocol_version = config_.protocol_version;
   message.agent_version = config_.agent_version;
   // By the clock, so that it grows across restarts, and by one when the clock stands or goes back.
@@ -192,20 +236,35 @@ Bytes IdentifyService::describe_self(const Connection& connection) {
   sequence_ =
       std::max(sequence_ + 1, static_cast<std::uint64_t>(std::max<decltype(wall)>(wall, 0)));
   message.signed_peer_record = wire::seal_peer_record(key_, sequence_, message.listen_addresses);
-  return encode_identify(message);
+  told_.insert_or_assign(connection.info().remote_peer, std::move(told));
+  return encode_identify_parts(std::move(message));
+}
+
+awaitable<Result<>> IdentifyService::write_self(Stream& stream,
+                                                std::shared_ptr<Connection> connection,
+                                                TimePoint deadline) {
+  const std::vector<Bytes> parts = describe_self(*connection);
+  for (const Bytes& part : parts) {
+    WARREN_CO_TRY_VOID(co_await transport::write_frame(stream, part, deadline));
+  }
+  stream.close_write();
+  co_return Result<>{};
 }
 
 awaitable<void> IdentifyService::answer(ProtocolStream stream) {
   const TimePoint deadline = swarm_.runtime().now() + config_.exchange_time_max;
-  const Bytes message = describe_self(*stream.connection);
-  auto sent = co_await transport::write_frame(*stream.stream, message, deadline);
-  if (sent) {
-    stream.stream->close_write();
-    sent = co_await stream.stream->flush(deadline);
-  }
+  auto sent = co_await write_self(*stream.stream, stream.connection, deadline);
+  if (sent) sent = co_await stream.stream->flush(deadline);
   if (sent) co_return;
+  told_.erase(stream.peer());
   ++failures_;
   log::debug("identify", "answer to {}: {}", stream.peer().to_string(), sent.error().message());
+}
+
+void IdentifyService::addresses_changed() {
+  const auto connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
+  observed_.expire(connected, swarm_.listen_addresses(), swarm_.runtime().now());
+  on_local_change();
 }
 
 void IdentifyService::on_local_change() {
@@ -216,10 +275,19 @@ void IdentifyService::on_local_change() {
   }
 }
 
+/// Whether what `peer` was told last is not so any more, or it was not told anything.
+bool IdentifyService::has_news_for(const PeerId& peer) const {
+  const auto connections = swarm_.connections_to(peer);
+  if (connections.empty()) return false;
+  const auto told = told_.find(peer);
+  return told == told_.end() || told->second != told_to(*connections.front());
+}
+
 /// Tells `peer` once more, after the push that is under way if there is one.
 void IdentifyService::start_push(const PeerId& peer) {
   const PeerIdentity* const known = find(peer);
   if (known != nullptr && !known->speaks(kIdentifyPushProtocol)) return;
+  if (!has_news_for(peer)) return;
   const auto [entry, added] = pushing_.try_emplace(peer, false);
   entry->second = !added;
   if (added && !tasks_.spawn(push(peer))) pushing_.erase(entry);
@@ -232,10 +300,11 @@ awaitable<void> IdentifyService::push(PeerId peer) {
     if (connections.empty()) break;
     const auto sent = co_await send_push(connections.front());
     if (!sent) {
+      told_.erase(peer);
       ++failures_;
       log::debug("identify", "push to {}: {}", peer.to_string(), sent.error().message());
     }
-    again = sent && pushing_[peer];
+    again = sent && pushing_[peer] && has_news_for(peer);
   }
   pushing_.erase(peer);
 }
@@ -244,9 +313,7 @@ awaitable<Result<>> IdentifyService::send_push(std::shared_ptr<Connection> conne
   const TimePoint deadline = swarm_.runtime().now() + config_.exchange_time_max;
   WARREN_CO_TRY(const ProtocolStream opened,
                 co_await swarm_.open_stream(connection, only(kIdentifyPushProtocol), deadline));
-  const Bytes message = describe_self(*connection);
-  WARREN_CO_TRY_VOID(co_await transport::write_frame(*opened.stream, message, deadline));
-  opened.stream->close_write();
+  WARREN_CO_TRY_VOID(co_await write_self(*opened.stream, connection, deadline));
   // The peer's end, which also shows whether it took the protocol at all.
   std::uint8_t byte = 0;
   WARREN_CO_TRY(const std::size_t n,

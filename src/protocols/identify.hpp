@@ -11,6 +11,7 @@
 #include "base/limits.hpp"
 #include "crypto/keys.hpp"
 #include "protocols/identify_codec.hpp"
+#include "protocols/observed_addresses.hpp"
 #include "swarm/swarm.hpp"
 
 namespace warren::protocols {
@@ -26,6 +27,7 @@ struct IdentifyConfig {
   limits::Messages limits{};
   /// For one exchange. Source: js-libp2p gives 5 s.
   Duration exchange_time_max = 5s;
+  ObservedAddressesConfig observed{};
 };
 
 /// What a connected peer said of itself. All of it is the peer's claim, bounded in size but not in
@@ -48,8 +50,9 @@ struct PeerIdentity {
 /// Source: go-libp2p's identify filters in the same way.
 bool worth_telling(const Multiaddr& ours, const Multiaddr& remote);
 
-/// Runs identify on every new connection, answers it, and pushes when our protocols or addresses
-/// change. Keeps what connected peers said. The swarm must outlive it and be closed before it is.
+/// Runs identify on every new connection, answers it, and pushes to each peer when what it was told
+/// of our protocols or addresses has changed. Keeps what connected peers said. The swarm must
+/// outlive it and be closed before it is.
 class IdentifyService {
  public:
   IdentifyService(swarm::Swarm& swarm, crypto::PrivateKey key, IdentifyConfig config = {});
@@ -64,6 +67,13 @@ class IdentifyService {
   /// Called on the core thread each time a peer has said (by identify or push) who it is.
   void on_identified(Listener listener);
 
+  /// Where this node can be reached, without /p2p: where it listens, and what enough peers of
+  /// different networks call it. Each peer is told those of its scope.
+  std::vector<Multiaddr> addresses() const;
+  const ObservedAddresses& observed() const { return observed_; }
+  /// The addresses of this machine may have changed: tells the peers for whom that matters.
+  void addresses_changed();
+
   /// Exchanges that failed since the start, ours and the peers'.
   std::uint64_t failures() const { return failures_; }
 
@@ -73,8 +83,20 @@ class IdentifyService {
  private:
   void on_connection(const swarm::ConnectionEvent& event);
   void on_local_change();
-  void learn(const PeerId& peer, IdentifyMessage message);
-  Bytes describe_self(const transport::Connection& connection);
+  void learn(const swarm::Connection& connection, IdentifyMessage message);
+  void learn_observed(const swarm::Connection& connection, const Multiaddr& seen);
+  /// What a peer is told and hears again when it changes.
+  struct Told {
+    std::vector<Multiaddr> addresses;
+    std::vector<std::string> protocols;
+    bool operator==(const Told&) const = default;
+  };
+  Told told_to(const swarm::Connection& connection) const;
+  std::vector<Bytes> describe_self(const swarm::Connection& connection);
+  awaitable<Result<>> write_self(transport::Stream& stream,
+                                 std::shared_ptr<swarm::Connection> connection, TimePoint deadline);
+  awaitable<void> expire_observed();
+  bool has_news_for(const PeerId& peer) const;
   void start_push(const PeerId& peer);
   awaitable<void> ask(std::shared_ptr<swarm::Connection> connection);
   awaitable<void> push(PeerId peer);
@@ -93,6 +115,9 @@ class IdentifyService {
   std::uint64_t failures_ = 0;
   // Peers that are being told of a change, and whether there has been another one since.
   std::map<PeerId, bool> pushing_;
+  std::map<PeerId, Told> told_;  // To connected peers.
+  ObservedAddresses observed_;
+  bool expiring_ = false;
   runtime::TaskGroup tasks_;
 };
 

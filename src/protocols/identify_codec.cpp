@@ -44,6 +44,41 @@ Bytes encode_identify(const IdentifyMessage& message) {
   return wire::serialize(out);
 }
 
+std::vector<Bytes> encode_identify_parts(IdentifyMessage message) {
+  std::vector<Bytes> parts;
+  parts.push_back(encode_identify(message));
+  if (parts.front().size() <= kIdentifyPartBytesMax) return parts;
+  const auto leave_in = [](std::vector<std::string>& all, IdentifyMessage& part) {
+    // What the field takes around each text: a tag and a length of at most two bytes.
+    constexpr std::size_t kAround = 3;
+    std::size_t bytes = encode_identify(part).size();
+    while (!all.empty() && bytes + all.back().size() + kAround <= kIdentifyPartBytesMax) {
+      bytes += all.back().size() + kAround;
+      part.protocols.push_back(std::move(all.back()));
+      all.pop_back();
+    }
+    std::ranges::reverse(part.protocols);
+  };
+  // A protocol id that is longer than a part could not be proposed either.
+  std::vector<std::string> protocols = std::exchange(message.protocols, {});
+  std::vector<IdentifyMessage> made;
+  IdentifyMessage record{.signed_peer_record = std::exchange(message.signed_peer_record, {})};
+  leave_in(protocols, message);
+  made.push_back(std::move(message));
+  if (!record.signed_peer_record.empty()) {
+    leave_in(protocols, record);
+    made.push_back(std::move(record));
+  }
+  while (!protocols.empty() && made.size() < limits::Messages{}.identify_messages_max) {
+    IdentifyMessage& more = made.emplace_back();
+    leave_in(protocols, more);
+    if (more.protocols.empty()) protocols.pop_back();
+  }
+  parts.clear();
+  for (const IdentifyMessage& part : made) parts.push_back(encode_identify(part));
+  return parts;
+}
+
 Result<> merge_identify(BytesView bytes, const limits::Messages& limits, IdentifyMessage& into) {
   WARREN_TRY(const proto::identify::Identify in,
              wire::parse<proto::identify::Identify>(bytes, "identify",

@@ -28,8 +28,18 @@ struct IdentifyMessage {
 /// Most bytes kept of the two version texts; the rest is cut off.
 inline constexpr std::size_t kVersionTextBytesMax = 256;
 
+/// Longest part that encode_identify_parts makes. Source: rust-libp2p refuses messages beyond 4
+/// KiB.
+inline constexpr std::size_t kIdentifyPartBytesMax = 4096;
+
 /// Deterministic. Fields in ascending order.
 Bytes encode_identify(const IdentifyMessage& message);
+
+/// The message in as many as it takes, to be merged by the reader: the first has everything but
+/// the signed record if not all of it fits, then the record, then protocols that were left. Each is
+/// at most kIdentifyPartBytesMax long if the record is; those beyond identify_messages_max are
+/// dropped.
+std::vector<Bytes> encode_identify_parts(IdentifyMessage message);
 
 /// Merges one serialized Identify into `into`: single fields are replaced, lists grow up to their
 /// limits, beyond which (and for an address or protocol id that nobody could use) an item is left

@@ -75,6 +75,41 @@ TEST(IdentifyCodec, ListsStopAtTheirLimitsAndTextsAreCut) {
   EXPECT_EQ(read.protocol_version.size(), kVersionTextBytesMax);
 }
 
+TEST(IdentifyCodec, ASmallMessageIsOnePart) {
+  const std::vector<Bytes> parts = encode_identify_parts(whole());
+  ASSERT_EQ(parts.size(), 1u);
+  EXPECT_EQ(parts[0], encode_identify(whole()));
+}
+
+TEST(IdentifyCodec, ALargeMessageIsToldInPartsOfAtMostFourKibibytes) {
+  IdentifyMessage large = whole();
+  large.signed_peer_record = Bytes(2000, 7);
+  large.listen_addresses.clear();
+  for (std::uint64_t i = 0; i < 16; ++i) large.listen_addresses.push_back(Multiaddr::memory(i + 1));
+  for (const std::size_t protocols : {60u, 256u}) {
+    large.protocols.clear();
+    for (std::size_t i = 0; i < protocols; ++i) {
+      large.protocols.push_back("/" + std::string(90, 'p') + "/" + std::to_string(1000 + i));
+    }
+    const std::vector<Bytes> parts = encode_identify_parts(large);
+    EXPECT_GE(parts.size(), 2u);
+    EXPECT_LE(parts.size(), 10u);
+    IdentifyMessage read;
+    for (const Bytes& part : parts) {
+      EXPECT_LE(part.size(), 4096u);
+      ASSERT_TRUE(merge_identify(part, {}, read));
+    }
+    EXPECT_THAT(read.protocols, testing::UnorderedElementsAreArray(large.protocols));
+    read.protocols = large.protocols;
+    EXPECT_EQ(read, large);
+    IdentifyMessage first;
+    ASSERT_TRUE(merge_identify(parts[0], {}, first));
+    EXPECT_FALSE(first.public_key.empty()) << "for readers that take one message alone";
+    EXPECT_FALSE(first.protocols.empty());
+    EXPECT_EQ(first.listen_addresses, large.listen_addresses);
+  }
+}
+
 TEST(IdentifyCodec, GarbageAndOversizedMessagesChangeNothing) {
   IdentifyMessage read = whole();
   const auto garbage = merge_identify(Bytes{0xff, 0xff}, {}, read);

@@ -6,9 +6,14 @@
 #include <gtest/gtest.h>
 
 #include "base/varint.hpp"
+#include "crypto/foreign_identity_for_test.hpp"
+#include "proto/envelope.pb.h"
+#include "proto/peer_record.pb.h"
 #include "protocols/ping.hpp"
 #include "swarm/nodes_for_test.hpp"
 #include "transport/frame_io.hpp"
+#include "wire/envelope.hpp"
+#include "wire/message.hpp"
 #include "wire/peer_record.hpp"
 
 namespace warren::protocols {
@@ -112,6 +117,30 @@ TEST_F(IdentifyTest, AnAddressAddedLaterIsPushed) {
   world.run_for(1s);
   EXPECT_THAT(a.identify.find(b.id)->listen_addresses,
               ElementsAre(b.address, Multiaddr::memory(77)));
+}
+
+TEST_F(IdentifyTest, ManyProtocolsAreToldInSeveralMessages) {
+  for (int i = 0; i < 100; ++i) {
+    b.swarm->set_handler("/test/" + std::string(90, 'p') + std::to_string(i),
+                         [](ProtocolStream) -> awaitable<void> { co_return; });
+  }
+  connect();
+  const PeerIdentity* const known = a.identify.find(b.id);
+  ASSERT_NE(known, nullptr);
+  EXPECT_EQ(known->protocols.size(), 102u);
+  EXPECT_TRUE(known->addresses_signed);
+}
+
+TEST_F(IdentifyTest, NothingIsPushedWhenNothingHasChangedForThePeer) {
+  connect();
+  std::size_t told = 0;
+  a.identify.on_identified([&](const PeerId&, const PeerIdentity&) { ++told; });
+  b.identify.addresses_changed();
+  world.run_for(1s);
+  EXPECT_EQ(told, 0u);
+  ASSERT_TRUE(b.swarm->listen(Multiaddr::memory(77)));
+  world.run_for(1s);
+  EXPECT_EQ(told, 1u);
 }
 
 TEST_F(IdentifyTest, ChangesDuringAPushAreTold) {
@@ -237,6 +266,91 @@ TEST_F(BadIdentifyTest, AnOlderRecordDoesNotReplaceANewerOne) {
   world.run_for(1s);
   EXPECT_EQ(a.identify.find(b.id)->record_sequence, 7u);
   EXPECT_THAT(a.identify.find(b.id)->listen_addresses, ElementsAre(b.address));
+}
+
+TEST_F(BadIdentifyTest, ARecordInTheFormOfTheSpecificationsTextIsTakenToo) {
+  // Domain and type as the RFC has them, which rust-libp2p sends.
+  proto::PeerRecord record;
+  record.set_peer_id(std::string(as_text(b.id.bytes())));
+  record.set_seq(9);
+  record.add_addresses()->set_multiaddr(std::string(as_text(Multiaddr::memory(9).bytes())));
+  answer({encoded({.signed_peer_record = wire::seal_envelope(
+                       b.key, "libp2p-routing-state", as_bytes("/libp2p/routing-state-record"),
+                       wire::serialize(record))})});
+  const PeerIdentity* const known = a.identify.find(b.id);
+  ASSERT_NE(known, nullptr);
+  EXPECT_TRUE(known->addresses_signed);
+  EXPECT_EQ(known->record_sequence, 9u);
+  EXPECT_THAT(known->listen_addresses, ElementsAre(Multiaddr::memory(9)));
+}
+
+// ------------------------------------------------------------- identities of other key types
+
+/// A node whose identity is `foreign`, and which answers identify with that key and a record that
+/// it signed.
+class ForeignNode {
+ public:
+  ForeignNode(Network& network, const crypto::ForeignIdentity& foreign)
+      : runtime(network.world.make_runtime(3)),
+        id(PeerId::from_public_key(foreign.protobuf())),
+        swarm(*runtime, id) {
+    swarm.add_transport(std::make_unique<transport::memory::MemoryTransport>(
+        *runtime, network.hub, foreign.public_key(), transport::memory::MemoryConfig{.node = 3}));
+    EXPECT_TRUE(swarm.listen(Multiaddr::memory(3)));
+    Bytes raw;
+    const Bytes message =
+        encode_identify({.public_key = foreign.protobuf(), .signed_peer_record = seal(foreign)});
+    append_uvarint(raw, message.size());
+    append(raw, message);
+    swarm.set_handler(std::string(kIdentifyProtocol), [this, raw](ProtocolStream stream) {
+      return answer_with(*runtime, std::move(stream), raw);
+    });
+  }
+
+  std::unique_ptr<runtime::Runtime> runtime;
+  PeerId id;
+  swarm::Swarm swarm;
+
+ private:
+  Bytes seal(const crypto::ForeignIdentity& foreign) const {
+    proto::PeerRecord record;
+    record.set_peer_id(std::string(as_text(id.bytes())));
+    record.set_seq(5);
+    record.add_addresses()->set_multiaddr(std::string(as_text(Multiaddr::memory(3).bytes())));
+    const Bytes payload = wire::serialize(record);
+    const Bytes type = {3, 1};
+    Bytes statement;
+    for (const BytesView part :
+         {as_bytes("libp2p-peer-record"), BytesView(type), BytesView(payload)}) {
+      append_uvarint(statement, part.size());
+      append(statement, part);
+    }
+    proto::Envelope envelope;
+    envelope.set_public_key(std::string(as_text(foreign.protobuf())));
+    envelope.set_payload_type(std::string(as_text(type)));
+    envelope.set_payload(std::string(as_text(payload)));
+    envelope.set_signature(std::string(as_text(foreign.sign(statement))));
+    return wire::serialize(envelope);
+  }
+};
+
+TEST_F(IdentifyTest, PeersWithOtherKeyTypesAreIdentifiedAndTheirRecordsHold) {
+  for (const crypto::KeyType type :
+       {crypto::KeyType::kRsa, crypto::KeyType::kEcdsa, crypto::KeyType::kSecp256k1}) {
+    const crypto::ForeignIdentity foreign(type);
+    ForeignNode node(network, foreign);
+    const auto connected =
+        sim::run(world, a.swarm->connect(Multiaddr::memory(3).with_peer(node.id), kNever));
+    ASSERT_TRUE(connected) << connected.error().message();
+    world.run_for(1s);
+    const PeerIdentity* const known = a.identify.find(node.id);
+    ASSERT_NE(known, nullptr) << crypto::key_type_name(type);
+    EXPECT_TRUE(known->addresses_signed) << crypto::key_type_name(type);
+    EXPECT_EQ(known->record_sequence, 5u);
+    EXPECT_EQ(PeerId::parse(node.id.to_string()).value(), node.id);
+    sim::run(world, node.swarm.close());
+    world.run_for(1s);
+  }
 }
 
 awaitable<void> never_answer(runtime::Runtime& runtime, ProtocolStream stream) {

@@ -15,9 +15,6 @@ using transport::Stream;
 // One buffer for reading and one for sending. Source: large enough that a wake-up of the coroutine
 // costs little per byte, small against the window of a stream (16 MiB).
 constexpr std::size_t kBufferBytes = 512u << 10;
-// For the last window of a slow link, which is acknowledged as a whole; a dead connection ends the
-// wait much sooner.
-constexpr Duration kFlushTimeMax = 10min;
 // For the refusal of a peer that has stopped an upload: it was sent before the stop.
 constexpr Duration kAnswerTimeMax = 1s;
 
@@ -70,6 +67,7 @@ awaitable<Result<std::uint64_t>> drain(runtime::Runtime& runtime, Stream& stream
 }
 
 awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, PerfLimits limits) {
+  const TimePoint deadline = runtime.now() + limits.time_max;
   std::array<std::uint8_t, 8> header;
   WARREN_CO_TRY(const std::size_t n,
                 co_await stream.read_full(header, runtime.now() + limits.stall_time_max));
@@ -82,11 +80,11 @@ awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, PerfLimits 
     co_return fail(ErrorCode::kTooLarge, fmt::format("{} bytes are asked for, the most is {}",
                                                      wanted, limits.download_bytes_max));
   }
-  WARREN_CO_TRY_VOID(co_await drain(runtime, stream, UINT64_MAX, limits.stall_time_max, kNever));
+  WARREN_CO_TRY_VOID(co_await drain(runtime, stream, UINT64_MAX, limits.stall_time_max, deadline));
   WARREN_CO_TRY_VOID(
-      co_await send(runtime, stream, Bytes(), wanted, limits.stall_time_max, kNever));
+      co_await send(runtime, stream, Bytes(), wanted, limits.stall_time_max, deadline));
   stream.close_write();
-  co_return co_await stream.flush(runtime.now() + kFlushTimeMax);
+  co_return co_await stream.flush(deadline);
 }
 
 awaitable<void> serve_or_reset(swarm::Swarm& swarm, PerfLimits limits, ProtocolStream stream) {

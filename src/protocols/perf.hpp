@@ -14,9 +14,11 @@ struct PerfLimits {
   std::size_t streams_max = 4;
   std::size_t streams_per_peer_max = 1;
   /// Most bytes that a peer may ask back. Beyond: the stream is reset.
-  std::uint64_t download_bytes_max = 1ull << 40;
+  std::uint64_t download_bytes_max = 64ull << 30;
   /// Silence after which a stream is given up.
   Duration stall_time_max = 30s;
+  /// For one measurement, however steadily its bytes drip: places are few.
+  Duration time_max = 10min;
 };
 
 /// Serves measurements from now on: reads what comes, sends what was asked for. Memory per stream:

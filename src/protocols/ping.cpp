@@ -11,7 +11,9 @@ using swarm::ProtocolStream;
 // Source: go-libp2p resets a stream on which no ping came for this long; ours is kinder to peers
 // that ping on one stream every 15 s (rust-libp2p) and every 60 s.
 constexpr Duration kServerIdleMax = 2min;
-constexpr swarm::HandlerLimits kServerLimits{.streams_per_peer_max = 2, .streams_max = 512};
+// js-libp2p opens a stream for each ping and gives the connection up when one is refused: a few may
+// overlap.
+constexpr swarm::HandlerLimits kServerLimits{.streams_per_peer_max = 8, .streams_max = 1024};
 
 awaitable<void> serve(swarm::Swarm& swarm, ProtocolStream stream) {
   runtime::Runtime& runtime = swarm.runtime();

@@ -13,7 +13,7 @@ inline constexpr std::string_view kPingProtocol = "/ipfs/ping/1.0.0";
 /// Bytes of one ping and of its echo.
 inline constexpr std::size_t kPingBytes = 32;
 
-/// Echoes the pings of every peer from now on, at most two streams of one peer at a time.
+/// Echoes the pings of every peer from now on, at most eight streams of one peer at a time.
 void serve_ping(swarm::Swarm& swarm);
 
 /// One stream of pings to a connected peer. The swarm must outlive it.

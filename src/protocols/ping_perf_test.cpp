@@ -194,6 +194,39 @@ TEST_F(ExchangeTest, ThePerfServerServesOneStreamOfAPeerAndGivesUpASilentOne) {
   EXPECT_TRUE(sim::run(world, run_perf(*a.swarm, b.id, 10, 10, world.now() + 10s)));
 }
 
+awaitable<void> drip(runtime::Runtime& runtime, Stream& stream, std::size_t& sent) {
+  for (;;) {
+    const auto written = co_await stream.write(Bytes(1), runtime.now() + 10s);
+    if (!written) co_return;
+    ++sent;
+    const auto slept = co_await runtime.sleep_for(20s);
+    if (!slept) co_return;
+  }
+}
+
+TEST_F(ExchangeTest, AnUploadThatDripsForEverIsGivenUpAfterTenMinutes) {
+  serve_perf(*b.swarm);
+  const auto stream = open(kPerfProtocol);
+  ASSERT_TRUE(write(*stream, Bytes(8)));
+  std::size_t sent = 0;
+  sim::run(world, drip(*a.runtime, *stream, sent));
+  EXPECT_LE(sent, 31u);
+  EXPECT_GE(sent, 29u);
+  EXPECT_EQ(b.swarm->stats().streams_inbound, 0u);
+}
+
+TEST_F(ExchangeTest, ThePerfServerSendsNothingToAPeerThatDoesNotRead) {
+  serve_perf(*b.swarm);
+  const auto stream = open(kPerfProtocol);
+  ASSERT_TRUE(write(*stream, Bytes{0, 0, 0, 0, 0x40, 0, 0, 0}));  // 1 GiB.
+  stream->close_write();
+  const std::uint64_t before = world.counters().stream_bytes_sent;
+  world.run_for(20s);
+  EXPECT_LT(world.counters().stream_bytes_sent - before, 2u << 20) << "a window, no more";
+  world.run_for(1min);
+  EXPECT_EQ(b.swarm->stats().streams_inbound, 0u);
+}
+
 awaitable<void> send_bytes(runtime::Runtime& runtime, ProtocolStream stream, std::size_t bytes) {
   const auto sent = co_await stream.stream->write(Bytes(bytes), runtime.now() + 10s);
   stream.stream->close_write();
