@@ -12,6 +12,8 @@ namespace {
 namespace yamux = muxer::yamux;
 
 constexpr std::size_t kTasksMax = 16'384;
+// Answers to all that one frame of a channel can ask, and to another one.
+constexpr std::size_t kControlBytesMax = 128u << 10;
 // The resource manager is asked for memory in steps of this.
 constexpr std::size_t kCountedStepBytes = 256u << 10;
 
@@ -64,22 +66,47 @@ yamux::SessionConfig MuxedConnection::session_config() {
   made.streams_inbound_max = config.limits.streams_inbound_max;
   made.window_bytes_max = config.stream_window_bytes_max;
   made.reserve_window = [this](std::int64_t bytes) { return reserve_window(bytes); };
+  made.control_bytes_max = kControlBytesMax;
   made.ping_interval = config.ping_interval;
   made.ping_timeout = config.ping_timeout;
   return made;
 }
 
-bool MuxedConnection::reserve_window(std::int64_t bytes) {
-  if (bytes > 0) {
-    if (host_->window_bytes + bytes > host_->config.window_budget_bytes) return false;
-    if (scope_ &&
-        !scope_->reserve_memory(static_cast<std::size_t>(bytes), resources::Need::kOptional)) {
-      return false;
-    }
-  } else if (scope_) {
-    scope_->release_memory(static_cast<std::size_t>(-bytes));
+/// Counts what the peer may send by windows that have grown, or what lies here unread, whichever is
+/// more: bytes within a grown window are paid for.
+bool MuxedConnection::count_memory(std::int64_t window_bytes, std::size_t buffered_bytes,
+                                   resources::Need need) {
+  const std::size_t unread =
+      (buffered_bytes + kCountedStepBytes - 1) / kCountedStepBytes * kCountedStepBytes;
+  const std::size_t wanted = std::max(static_cast<std::size_t>(window_bytes), unread);
+  if (scope_ && wanted > counted_bytes_) {
+    if (!scope_->reserve_memory(wanted - counted_bytes_, need)) return false;
+    counted_bytes_ = wanted;
+  } else if (scope_ && wanted + kCountedStepBytes < counted_bytes_) {
+    scope_->release_memory(counted_bytes_ - wanted);
+    counted_bytes_ = wanted;
   }
+  return true;
+}
+
+bool MuxedConnection::reserve_window(std::int64_t bytes) {
+  const std::int64_t budget = host_->config.window_budget_bytes;
+  if (bytes > 0 && host_->window_bytes + bytes > budget) return false;
+  if (!count_memory(window_bytes_ + bytes, buffered_bytes_, resources::Need::kOptional)) {
+    return false;
+  }
+  window_bytes_ += bytes;
   host_->window_bytes += bytes;
+  return true;
+}
+
+bool MuxedConnection::reserve_buffer(std::ptrdiff_t bytes) {
+  const std::size_t wanted = buffered_bytes_ + static_cast<std::size_t>(bytes);
+  const std::size_t most =
+      host_->config.buffered_bytes_max + static_cast<std::size_t>(window_bytes_);
+  if (bytes > 0 && wanted > most) return false;
+  if (!count_memory(window_bytes_, wanted, resources::Need::kNecessary)) return false;
+  buffered_bytes_ = wanted;
   return true;
 }
 
@@ -168,27 +195,11 @@ void MuxedConnection::stream_consumed(StreamState& stream, std::size_t count) {
   if (!session_.output().empty()) wake_writer();
 }
 
-bool MuxedConnection::reserve_buffer(std::ptrdiff_t bytes) {
-  const std::size_t wanted = buffered_bytes_ + static_cast<std::size_t>(bytes);
-  if (bytes > 0 && wanted > host_->config.buffered_bytes_max) return false;
-  // What is counted follows in steps, and is let go a step late.
-  const std::size_t counted =
-      (wanted + kCountedStepBytes - 1) / kCountedStepBytes * kCountedStepBytes;
-  if (scope_ && counted > counted_bytes_) {
-    if (!scope_->reserve_memory(counted - counted_bytes_)) return false;
-    counted_bytes_ = counted;
-  } else if (scope_ && counted + kCountedStepBytes < counted_bytes_) {
-    scope_->release_memory(counted_bytes_ - counted);
-    counted_bytes_ = counted;
-  }
-  buffered_bytes_ = wanted;
-  return true;
-}
-
 void MuxedConnection::reset_stream(StreamState& stream) {
   if (end_) return;
   session_.reset(stream.id());
   if (const StreamPtr state = take_stream(stream.id())) {
+    std::erase(accepted_, state);
     state->detach(Error(ErrorCode::kReset, "the stream was dropped here"));
   }
   if (!session_.output().empty()) wake_writer();

@@ -69,6 +69,7 @@ class MuxedConnection final : public StreamOwner,
   MuxedConnection(std::shared_ptr<ConnectionHost> host, ProvenStream proven);
   muxer::yamux::SessionConfig session_config();
   bool reserve_window(std::int64_t bytes);
+  bool count_memory(std::int64_t window_bytes, std::size_t buffered_bytes, resources::Need need);
 
   // ---- StreamOwner
   void stream_ready(StreamState& stream) override;
@@ -127,7 +128,9 @@ class MuxedConnection final : public StreamOwner,
   ConnectionInfo info_;
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
-  std::int64_t window_bytes_ = 0;  ///< Of the host's, those of this connection.
+  std::int64_t window_bytes_ = 0;   ///< Of the host's, those of this connection.
+  std::size_t buffered_bytes_ = 0;  ///< Arrived, and taken by no reader.
+  std::size_t counted_bytes_ = 0;   ///< What the scope knows of these two.
   muxer::yamux::Session session_;
 
   std::unordered_map<StreamId, StreamPtr> streams_;
@@ -135,8 +138,6 @@ class MuxedConnection final : public StreamOwner,
   std::size_t own_streams_ = 0;
   std::vector<StreamPtr> lingering_;
   std::vector<StreamId> ended_;  ///< By the peer since the session was last asked about them.
-  std::size_t buffered_bytes_ = 0;
-  std::size_t counted_bytes_ = 0;  ///< What the scope knows of buffered_bytes_.
   std::unique_ptr<runtime::Signal> accept_signal_;
   runtime::WaitList stream_credit_;
   bool go_away_received_ = false;

@@ -15,6 +15,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kSmallBufferBytes = 16u << 10;
 // So many reads that would have fitted into a small buffer give the large one back.
 constexpr std::size_t kSmallReadsMax = 16;
+// Answers that wait from which on the writer has its turn before the next frame.
+constexpr std::size_t kAnswerBytesMax = 4u << 10;
 
 }  // namespace
 
@@ -43,7 +45,9 @@ awaitable<Result<>> MuxedConnection::read_all(std::shared_ptr<MuxedConnection> s
       WARREN_CO_TRY(const bool opened, c.open_one());
       if (!opened) break;
       // Whoever got what it waits for takes it now: then what comes next lands in its hands too.
-      if (std::exchange(c.reader_filled_, false)) {
+      // And a peer that asks much is answered before it is heard on.
+      const bool much_to_say = c.session_.output().size() >= kAnswerBytesMax;
+      if (std::exchange(c.reader_filled_, false) || much_to_say) {
         co_await asio::post(c.runtime_.executor(), asio::use_awaitable);
       }
       if (c.end_) co_return Result<>{};

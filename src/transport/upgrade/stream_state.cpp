@@ -247,6 +247,7 @@ awaitable<Result<>> StreamState::flush(TimePoint deadline) {
 }
 
 void StreamState::on_confirmed(std::uint64_t number) {
+  if (send_error_) return;  // A reset came first: what it dropped the peer does not have.
   confirmed_number_ = std::max(confirmed_number_, number);
   flushed_->notify();
 }
@@ -263,6 +264,7 @@ void StreamState::reset() {
   const bool receiving = !end_received_ && !receive_error_;
   const bool sending = !end_sent_ && !send_error_;
   if (!receiving && !sending) return;
+  drop_buffered();
   if (const auto owner = owner_.lock(); owner && attached_) owner->reset_stream(*this);
   end_both(Error(ErrorCode::kReset, "the stream was reset here"));
 }

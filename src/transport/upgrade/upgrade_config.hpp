@@ -24,8 +24,9 @@ struct UpgradeConfig {
   std::int64_t window_budget_bytes = 256ll << 20;
   /// Bytes one stream takes from its writer before they are encrypted; then the writer waits.
   std::size_t unsent_bytes_max = 1u << 20;
-  /// Bytes of one connection that arrived and that no reader has taken. Beyond: the stream that
-  /// brings more is reset.
+  /// Bytes of one connection that arrived and that no reader has taken, beyond what windows have
+  /// grown by. Beyond: the stream that brings more is reset. The default is what 256 streams may
+  /// bring with the window that each begins with.
   std::size_t buffered_bytes_max = 64u << 20;
   /// Own streams open at once on a connection; beyond it open_stream() waits. A peer that runs this
   /// program takes so many, others 512 or 1,000.
