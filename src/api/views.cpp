@@ -23,6 +23,16 @@ Json counters_view(const discovery::SourceCounters& counters) {
               {"malformed", counters.malformed}};
 }
 
+Json refused_view(const std::vector<resources::Refusals>& refused) {
+  Json list = Json::array();
+  for (const resources::Refusals& some : refused) {
+    list.push_back(Json{{"scope", std::string(resources::scope_name(some.scope))},
+                        {"resource", std::string(resources::resource_name(some.resource))},
+                        {"count", some.count}});
+  }
+  return list;
+}
+
 }  // namespace
 
 double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -42,19 +52,14 @@ Json status_view(const node::NodeStatus& status) {
                              {"problem", source.problem},
                              {"interfaces", std::move(interfaces)}});
   }
-  return Json{{"peer_id", status.peer.to_string()},
-              {"version", status.version},
-              {"listen", address_list(status.listen)},
-              {"discovery", std::move(discovery)},
-              {"uptime", seconds_of(status.uptime)},
-              {"peers_connected", status.peers_connected},
-              {"peers_known", status.peers_known},
-              {"shares", status.shares},
-              {"transfers_active", status.transfers_active},
-              {"transfers_paused", status.transfers_paused},
-              {"bytes_received", status.bytes_received},
-              {"bytes_sent", status.bytes_sent},
-              {"warnings", status.warnings}};
+  return Json{
+      {"peer_id", status.peer.to_string()},          {"version", status.version},
+      {"listen", address_list(status.listen)},       {"discovery", std::move(discovery)},
+      {"uptime", seconds_of(status.uptime)},         {"peers_connected", status.peers_connected},
+      {"peers_known", status.peers_known},           {"shares", status.shares},
+      {"transfers_active", status.transfers_active}, {"transfers_paused", status.transfers_paused},
+      {"bytes_received", status.bytes_received},     {"bytes_sent", status.bytes_sent},
+      {"refused", refused_view(status.refused)},     {"warnings", status.warnings}};
 }
 
 Json peer_view(const node::PeerView& peer) {

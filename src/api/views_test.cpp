@@ -27,6 +27,16 @@ TEST(Views, AStatusHasIdAndFullAddresses) {
   EXPECT_EQ(view["uptime"], 1.5);
 }
 
+TEST(Views, AStatusTellsWhatWasRefused) {
+  node::NodeStatus status;
+  status.peer = some_peer();
+  EXPECT_EQ(status_view(status)["refused"], Json::array());
+  status.refused.push_back(
+      {resources::ScopeKind::kSource, resources::Resource::kConnectionsInbound, 7});
+  EXPECT_EQ(status_view(status)["refused"][0],
+            (Json{{"scope", "source"}, {"resource", "connections_inbound"}, {"count", 7}}));
+}
+
 TEST(Views, APeerHasTheFieldsThatProgramsRelyOn) {
   node::PeerView peer;
   peer.peer = some_peer();

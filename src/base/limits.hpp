@@ -75,6 +75,9 @@ struct Resources {
   /// `memory_bytes`: of buffers and windows for all peers together, at least 64 MiB.
   /// `descriptors`: those that the process may have.
   Resources(std::uint64_t memory_bytes, std::uint64_t descriptors_max);
+  /// The same for at most `most` connections: three fifths of them inbound, so that strangers
+  /// cannot lock out what is dialled from here, and as many outbound.
+  Resources& with_connections(std::size_t most);
   /// A quarter of the machine's memory, but 64 MiB at least and 1 GiB at most.
   static std::uint64_t memory_for(std::uint64_t machine_bytes);
 };
@@ -154,9 +157,9 @@ struct Transfer {
   std::size_t nodes_per_response_max = 4096;
   std::size_t datasets_per_response_max = 64;
   std::size_t refusal_text_bytes_max = 512;
-  std::chrono::seconds stall_time_max{10};  ///< Without a byte; then a request goes elsewhere.
-  std::chrono::seconds idle_time_max{60};   ///< A served stream without a request is closed.
-  std::chrono::seconds serve_time_max{120};   ///< The peer takes nothing; then the stream is reset.
+  std::chrono::seconds stall_time_max{10};   ///< Without a byte; then a request goes elsewhere.
+  std::chrono::seconds idle_time_max{60};    ///< A served stream without a request is closed.
+  std::chrono::seconds serve_time_max{120};  ///< The peer takes nothing; then the stream is reset.
 };
 
 inline Resources::Resources(std::uint64_t memory_bytes, std::uint64_t descriptors_max) {
@@ -167,9 +170,9 @@ inline Resources::Resources(std::uint64_t memory_bytes, std::uint64_t descriptor
   };
   // 16 MiB in a stream and 32 MiB in a connection carry 10 Gbit/s over 13 ms; a window, which is
   // optional, takes three quarters of these at most.
-  const std::uint64_t of_stream = share(memory / 16, 4 * kMiB, 24 * kMiB);
-  const std::uint64_t of_connection = share(memory / 8, 8 * kMiB, 48 * kMiB);
-  const std::uint64_t of_peer = share(memory / 4, 16 * kMiB, 96 * kMiB);
+  const std::uint64_t of_stream = share(memory / 8, 4 * kMiB, 24 * kMiB);
+  const std::uint64_t of_connection = share(memory / 4, 8 * kMiB, 48 * kMiB);
+  const std::uint64_t of_peer = share(memory * 3 / 8, 16 * kMiB, 96 * kMiB);
   const std::uint64_t of_node = memory - memory / 4;
   const std::uint64_t fds = descriptors_max;
   node = {of_node, 4096, 4096, 8192, 96, 96, 160, fds / 2};
@@ -180,6 +183,12 @@ inline Resources::Resources(std::uint64_t memory_bytes, std::uint64_t descriptor
   protocol_peer = {of_peer, 128, 256, 320, 0, 0, 0, 0};
   connection = {of_connection, 256, 256, 512, 1, 1, 1, 1};
   stream = {of_stream, 1, 1, 1, 0, 0, 0, 0};
+}
+
+inline Resources& Resources::with_connections(std::size_t most) {
+  node.connections = most;
+  node.connections_inbound = node.connections_outbound = most < 4 ? most : most - most * 2 / 5;
+  return *this;
 }
 
 inline std::uint64_t Resources::memory_for(std::uint64_t machine_bytes) {

@@ -32,6 +32,32 @@ std::string discovery_text(const api::Json& source) {
   return fmt::format("{}: sent {}, heard {}{}", name, sent, heard, interfaces);
 }
 
+/// The limit at which something was refused, in a few words.
+std::string refused_at(const std::string& scope, const std::string& resource) {
+  if (scope == "source")
+    return resource == "rate" ? "too fast from one address" : "from one address";
+  if (scope == "transient") return "in handshakes";
+  if (scope == "peer") return "of one peer";
+  if (scope == "protocol" || scope == "protocol_peer") return "of one protocol";
+  if (scope == "connection" || scope == "stream") return "of one connection";
+  return "of the node";
+}
+
+/// "29 connections from one address, 8 streams of one peer".
+std::string refused_text(const api::Json& refused) {
+  std::string text;
+  for (const auto& some : refused) {
+    const std::string resource = some.value("resource", "");
+    const std::string_view noun = resource == "memory"              ? "requests for memory"
+                                  : resource.starts_with("streams") ? "streams"
+                                                                    : "connections";
+    text +=
+        fmt::format("{}{} {} {}", text.empty() ? "" : ", ", some.value("count", std::uint64_t{0}),
+                    noun, refused_at(some.value("scope", ""), resource));
+  }
+  return text;
+}
+
 void show_status(Output& output, const api::Json& status) {
   std::string text;
   const auto row = [&](std::string_view head, std::string_view value) {
@@ -52,6 +78,9 @@ void show_status(Output& output, const api::Json& status) {
   row("traffic", fmt::format("{} received, {} sent",
                              runtime::human_bytes(status.value("bytes_received", std::uint64_t{0})),
                              runtime::human_bytes(status.value("bytes_sent", std::uint64_t{0}))));
+  if (status.contains("refused") && !status["refused"].empty()) {
+    row("refused", refused_text(status["refused"]));
+  }
   if (status.contains("state_dir")) row("state", status.value("state_dir", ""));
   if (status.contains("pid")) row("process", fmt::format("{}", status.value("pid", 0)));
   row("version", status.value("version", ""));

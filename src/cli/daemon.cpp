@@ -43,7 +43,7 @@ std::uint64_t raise_descriptor_limit() {
   return before;
 }
 
-node::NodeOptions node_options(const DaemonOptions& options) {
+node::NodeOptions node_options(const DaemonOptions& options, resources::Manager& resources) {
   const node::Config& config = options.config;
   node::NodeOptions made;
   for (const Multiaddr& address : config.listen_addresses) made.listen.push_back({address, true});
@@ -56,7 +56,7 @@ node::NodeOptions node_options(const DaemonOptions& options) {
   if (config.mdns_enabled) made.mdns.emplace();
   made.database = options.paths.database_file();
   made.download_dir = options.paths.data_dir;
-  made.swarm.limits.connections_max = config.connections_max;
+  made.swarm.resources = &resources;
   made.keeper.peers_max = std::max(made.keeper.peers_max, config.connections_max * 2);
   made.keeper.connected_max = std::min(made.keeper.connected_max, config.connections_max * 3 / 4);
   made.transfer.transfers_max = config.transfers_max;
@@ -73,7 +73,7 @@ struct Daemon {
       : signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
         resources([this] { return runtime.now(); },
                   {.limits = resource_limits(options.config, descriptors_max), .report = {}}),
-        node(runtime, std::move(identity), node_options(options)),
+        node(runtime, std::move(identity), node_options(options, resources)),
         api(runtime,
             api::make_router(node, api::Json{{"pid", ::getpid()},
                                              {"state_dir", options.paths.state_dir},

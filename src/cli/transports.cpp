@@ -26,15 +26,14 @@ Result<transport::Upgrader::Securities> make_securities(runtime::Runtime& runtim
 limits::Resources resource_limits(const node::Config& config, std::uint64_t descriptors_max) {
   // Windows are promises; that all of them are used at once has not been seen.
   limits::Resources made(config.memory_bytes_max * 2, descriptors_max);
-  const std::uint64_t connections = config.connections_max;
-  made.node.connections = connections;
-  made.node.connections_inbound = made.node.connections_outbound = connections * 3 / 5;
-  return made;
+  return made.with_connections(config.connections_max);
 }
 
 Result<> add_transports(node::Node& node, runtime::Runtime& runtime,
                         const crypto::PrivateKey& identity, resources::Manager& resources) {
-  WARREN_TRY(auto quic, transport::quic::make_quic_transport(runtime, identity));
+  transport::quic::QuicConfig quic_config;
+  quic_config.resources = &resources;
+  WARREN_TRY(auto quic, transport::quic::make_quic_transport(runtime, identity, quic_config));
   WARREN_TRY(const auto securities, make_securities(runtime, identity));
   transport::UpgradeConfig upgrade;
   upgrade.resources = &resources;

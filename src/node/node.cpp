@@ -245,6 +245,7 @@ NodeStatus Node::status() const {
     status.bytes_received += stats.bytes_received;
     status.bytes_sent += stats.bytes_sent;
   }
+  status.refused = swarm_.resources().snapshot().refused;
   status.warnings = warnings_;
   return status;
 }

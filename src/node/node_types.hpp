@@ -11,6 +11,7 @@
 #include "discovery/peer_source.hpp"
 #include "multiformats/multiaddr.hpp"
 #include "multiformats/peer_id.hpp"
+#include "resources/usage.hpp"
 
 namespace warren::node {
 
@@ -52,6 +53,8 @@ struct NodeStatus {
   std::size_t transfers_paused = 0;
   std::uint64_t bytes_received = 0;  ///< Over the connections of now.
   std::uint64_t bytes_sent = 0;
+  /// What peers were refused at a limit since the start, by where the limit is and of what.
+  std::vector<resources::Refusals> refused;
   std::vector<std::string> warnings;
 };
 

@@ -112,7 +112,11 @@ Result<> StreamScope::set_protocol(std::string_view protocol) {
 ConnectionScope::ConnectionScope(std::shared_ptr<Scope> scope, bool uses_descriptor)
     : MemoryScope(std::move(scope)), uses_descriptor_(uses_descriptor) {}
 
-ConnectionScope::~ConnectionScope() {
+ConnectionScope::~ConnectionScope() { end(); }
+
+void ConnectionScope::end() {
+  if (std::exchange(ended_, true)) return;
+  release_memory(own_bytes_);
   scope_->core->uncharge(Chain(*scope_).scopes(),
                          detail::one_connection(scope_->direction, uses_descriptor_));
   scope_->core->sources.leave(scope_->ticket);
@@ -153,6 +157,7 @@ bool ConnectionScope::belongs_to(const Manager& manager) const {
 
 Result<std::unique_ptr<StreamScope>> ConnectionScope::open_stream(Direction direction) {
   WARREN_CHECK(scope_->peer != nullptr);
+  if (ended_) return fail(ErrorCode::kClosed, "the connection has ended");
   Core& core = *scope_->core;
   auto scope = std::make_shared<Scope>(scope_->core, ScopeKind::kStream, core.limits.stream);
   scope->direction = direction;
@@ -259,6 +264,8 @@ void Manager::disallow(const Prefix& prefix) {
 }
 
 const limits::Resources& Manager::limits() const { return core_->limits; }
+
+Usage Manager::total() const { return core_->total(); }
 
 Snapshot Manager::snapshot() const {
   Snapshot all;

@@ -55,6 +55,8 @@ class MemoryScope {
   Result<> reserve_memory(std::size_t bytes, Need need = Need::kNecessary);
   /// Gives back what reserve_memory() counted; at most that (checked). What is left goes with this.
   void release_memory(std::size_t bytes);
+  /// What reserve_memory() counted and release_memory() has not given back.
+  std::size_t own_bytes() const { return own_bytes_; }
   /// The same as an object of its own, which may outlive this one.
   Result<MemoryReservation> reserve(std::size_t bytes, Need need = Need::kNecessary);
   /// With all that stands in it.
@@ -111,9 +113,12 @@ class ConnectionScope final : public MemoryScope {
   /// be closed with kResourceLimit.
   Result<> set_peer(const PeerId& peer);
   bool has_peer() const;
-  /// Only with a peer (checked). Errors: kLimited.
+  /// Only with a peer (checked). Errors: kLimited, kClosed after end().
   Result<std::unique_ptr<StreamScope>> open_stream(Direction direction);
   Direction direction() const;
+  /// The connection has ended: gives back what it holds itself, before this is destroyed. Further
+  /// streams are refused with kClosed. Idempotent.
+  void end();
   /// Whether `manager` counts it.
   bool belongs_to(const Manager& manager) const;
 
@@ -121,6 +126,7 @@ class ConnectionScope final : public MemoryScope {
   friend class Manager;
   ConnectionScope(std::shared_ptr<detail::Scope> scope, bool uses_descriptor);
   bool uses_descriptor_;
+  bool ended_ = false;
 };
 
 /// Counts for one node. Core thread only. Scopes may outlive it.
@@ -162,6 +168,8 @@ class Manager {
   void disallow(const Prefix& prefix);
 
   const limits::Resources& limits() const;
+  /// What is held in all. Cheaper than snapshot().
+  Usage total() const;
   Snapshot snapshot() const;
   /// Aborts when a sum is not the sum of its parts. Takes time: for tests.
   void check_invariants() const;

@@ -220,6 +220,23 @@ TEST_F(ManagerTest, AReservationOutlivesItsScopeAndTheManager) {
   held = MemoryReservation();
 }
 
+TEST_F(ManagerTest, AConnectionThatHasEndedHoldsNothingButItsStreams) {
+  auto connection = inbound(at("192.0.2.7"));
+  ASSERT_TRUE(connection);
+  ASSERT_TRUE((*connection)->set_peer(peer_named("a")));
+  ASSERT_TRUE((*connection)->reserve_memory(100));
+  auto stream = (*connection)->open_stream(Direction::kInbound);
+  (*connection)->end();
+  (*connection)->end();
+  EXPECT_EQ(manager->snapshot().node.connections(), 0u);
+  EXPECT_EQ(manager->snapshot().node.memory_bytes(), 0u);
+  EXPECT_EQ(manager->snapshot().node.streams(), 1u);
+  EXPECT_EQ((*connection)->open_stream(Direction::kInbound).error().code(), ErrorCode::kClosed);
+  manager->check_invariants();
+  stream->reset();
+  EXPECT_EQ(manager->snapshot().total, Usage{});
+}
+
 TEST_F(ManagerTest, AFloodDoesNotLockOutTheAllowList) {
   ASSERT_TRUE(manager->allow(peer_named("friend")));
   ASSERT_TRUE(manager->allow(*Prefix::parse("198.51.100.0/24")));

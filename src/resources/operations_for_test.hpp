@@ -120,6 +120,7 @@ class Operations {
       case 6:
         if (auto* connection = pick(connections_)) {
           if (!(*connection)->has_peer()) break;
+          if (below(16) == 0) (*connection)->end();
           auto opened = (*connection)->open_stream(direction());
           if (opened) streams_.push_back({std::move(*opened), false});
         }

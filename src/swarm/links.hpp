@@ -1,7 +1,6 @@
 #pragma once
 // What the swarm keeps of connections, handlers and inbound streams. Internal to the module.
 
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -12,21 +11,27 @@ namespace warren::swarm {
 /// Two connections to one peer that came up within this time were dialled from both sides at once.
 /// Source: above the stagger of a dial and a round trip, below a restart of a node.
 inline constexpr Duration kSimultaneousWindow = 2s;
+/// How long the spare one of the two is kept at least: until both sides know of both.
+inline constexpr Duration kSpareTime = 5s;
 
 /// A connection and what the swarm counts on it.
 struct Swarm::Link {
   std::shared_ptr<Connection> connection;
+  /// Counts it; the transport's, or else own_scope.
+  resources::ConnectionScope* scope = nullptr;
+  std::unique_ptr<resources::ConnectionScope> own_scope;
   TimePoint since;
-  std::size_t streams_inbound = 0;
   bool dropped = false;
 
   /// Whether streams should rather go here than to `other`.
   bool better_than(const Link& other) const {
+    return is_twin_of(other) ? dialer() < other.dialer() : since >= other.since;
+  }
+
+  /// Whether the two were dialled from both sides at the same time.
+  bool is_twin_of(const Link& other) const {
     const Duration apart = since > other.since ? since - other.since : other.since - since;
-    if (apart <= kSimultaneousWindow && dialer() != other.dialer()) {
-      return dialer() < other.dialer();
-    }
-    return since >= other.since;
+    return apart <= kSimultaneousWindow && dialer() != other.dialer();
   }
 
   const PeerId& dialer() const {
@@ -37,47 +42,43 @@ struct Swarm::Link {
 
 struct Swarm::Handler {
   StreamHandler serve;
-  HandlerLimits limits;
-  std::size_t running = 0;
-  std::map<PeerId, std::size_t> running_by_peer;
 };
 
-/// Counts an inbound stream as long as its task exists, and on its handler once it has one.
+/// What an inbound stream holds as long as its task exists.
 struct Swarm::StreamSlot {
-  StreamSlot(Swarm& counted_in, LinkPtr counted_on)
-      : swarm(counted_in), link(std::move(counted_on)), peer(link->connection->info().remote_peer) {
-    ++swarm.streams_inbound_;
-    ++link->streams_inbound;
-  }
-  ~StreamSlot() {
-    --swarm.streams_inbound_;
-    --link->streams_inbound;
-    if (!handler) return;
-    --handler->running;
-    const auto found = handler->running_by_peer.find(peer);
-    if (--found->second == 0) handler->running_by_peer.erase(found);
-  }
-  StreamSlot(const StreamSlot&) = delete;
-  StreamSlot& operator=(const StreamSlot&) = delete;
-
-  /// False at one of the handler's limits.
-  bool take(std::shared_ptr<Handler> wanted) {
-    const auto found = wanted->running_by_peer.find(peer);
-    const std::size_t of_peer = found == wanted->running_by_peer.end() ? 0 : found->second;
-    if (wanted->running >= wanted->limits.streams_max ||
-        of_peer >= wanted->limits.streams_per_peer_max) {
-      return false;
-    }
-    handler = std::move(wanted);
-    ++handler->running;
-    ++handler->running_by_peer[peer];
-    return true;
-  }
-
-  Swarm& swarm;
   LinkPtr link;
-  PeerId peer;
+  std::unique_ptr<resources::StreamScope> scope;
+  /// Kept, with what it captured, for as long as it serves.
   std::shared_ptr<Handler> handler;
+  const PeerId& peer() const { return link->connection->info().remote_peer; }
+};
+
+/// An outbound stream, counted as long as its handle exists. Every call goes straight on.
+class Swarm::CountedStream final : public Stream {
+ public:
+  CountedStream(std::unique_ptr<Stream> stream, std::unique_ptr<resources::StreamScope> scope)
+      : scope_(std::move(scope)), stream_(std::move(stream)) {}
+
+  awaitable<Result<std::size_t>> read_some(MutableBytes out, TimePoint deadline) override {
+    return stream_->read_some(out, deadline);
+  }
+  awaitable<Result<std::size_t>> read_full(MutableBytes out, TimePoint deadline) override {
+    return stream_->read_full(out, deadline);
+  }
+  awaitable<Result<>> write(BytesView bytes, TimePoint deadline) override {
+    return stream_->write(bytes, deadline);
+  }
+  awaitable<Result<>> write(SharedBytes bytes, TimePoint deadline) override {
+    return stream_->write(std::move(bytes), deadline);
+  }
+  awaitable<Result<>> flush(TimePoint deadline) override { return stream_->flush(deadline); }
+  void close_write() override { stream_->close_write(); }
+  void reset(CloseCode code) override { stream_->reset(code); }
+  std::uint64_t id() const override { return stream_->id(); }
+
+ private:
+  std::unique_ptr<resources::StreamScope> scope_;
+  std::unique_ptr<Stream> stream_;
 };
 
 }  // namespace warren::swarm

@@ -401,6 +401,82 @@ TEST_F(StreamsTest, ASimultaneousDialEndsInOneConnectionThatBothPrefer) {
   EXPECT_TRUE(sim::run(world, ask(*to_b->stream, "x", kNever)));
   auto to_a = sim::run(world, b->swarm->open_stream(a->id, {std::string(kEcho)}, kNever));
   EXPECT_TRUE(sim::run(world, ask(*to_a->stream, "x", kNever)));
+  world.run_for(10s);
+  ASSERT_EQ(a->swarm->connections().size(), 1u) << "the other one was of no use";
+  ASSERT_EQ(b->swarm->connections().size(), 1u);
+  EXPECT_EQ(a->swarm->connections_to(b->id).front(), at_a.front());
+  EXPECT_EQ(b->swarm->connections_to(a->id).front(), at_b.front());
+  EXPECT_TRUE(sim::run(world, ask(*to_b->stream, "y", kNever))) << "no stream was lost";
+  EXPECT_TRUE(sim::run(world, ask(*to_a->stream, "y", kNever)));
+}
+
+TEST_F(StreamsTest, TheSpareConnectionOfASimultaneousDialStaysAsLongAsItHasStreams) {
+  serve_echo();
+  const auto [from_a, from_b] =
+      sim::run(world, both(a->swarm->connect(b->id, {b->address}, kNever),
+                           b->swarm->connect(a->id, {a->address}, kNever)));
+  ASSERT_TRUE(from_a && from_b);
+  world.run_for(1s);
+  const auto spare = a->swarm->connections_to(b->id).at(1);
+  auto stream = sim::run(world, a->swarm->open_stream(spare, {std::string(kEcho)}, kNever));
+  ASSERT_TRUE(stream);
+  for (int i = 0; i < 6; ++i) {
+    world.run_for(10s);
+    ASSERT_TRUE(sim::run(world, ask(*stream->stream, "still", kNever)));
+  }
+  EXPECT_EQ(a->swarm->connections().size(), 2u);
+  stream->stream.reset();
+  world.run_for(10s);
+  EXPECT_TRUE(spare->closed());
+  EXPECT_EQ(a->swarm->connections().size(), 1u);
+  EXPECT_EQ(b->swarm->connections().size(), 1u);
+}
+
+TEST_F(StreamsTest, EveryStreamIsCountedInItsProtocolOnBothSides) {
+  serve_echo();
+  connect();
+  auto first = open({std::string(kEcho)});
+  auto second = open({"/test/other", std::string(kEcho)});
+  ASSERT_TRUE(first && second);
+  ASSERT_TRUE(sim::run(world, ask(*first->stream, "1", kNever)));
+  ASSERT_TRUE(sim::run(world, ask(*second->stream, "2", kNever)));
+  for (const Node* node : {a.get(), b.get()}) {
+    const resources::Snapshot held = node->swarm->resources().snapshot();
+    ASSERT_EQ(held.protocols.size(), 1u);
+    EXPECT_EQ(held.protocols[0].first, kEcho);
+    EXPECT_EQ(held.protocols[0].second.streams(), 2u);
+    EXPECT_EQ(held.node.streams(), 2u);
+    ASSERT_EQ(held.peers.size(), 1u);
+    EXPECT_EQ(held.peers[0].second.connections(), 1u);
+    node->swarm->resources().check_invariants();
+  }
+  first->stream.reset();
+  second->stream.reset();
+  world.run_for(1s);
+  EXPECT_EQ(a->swarm->resources().total().streams(), 0u);
+  EXPECT_EQ(b->swarm->resources().total().streams(), 0u);
+}
+
+TEST_F(StreamsTest, AManagerThatIsGivenLimitsOutboundStreamsToo) {
+  resources::Manager::Options options;
+  options.limits.peer.streams_outbound = 2;
+  resources::Manager manager([this] { return world.now(); }, std::move(options));
+  start({.resources = &manager});
+  b->swarm->set_handler(
+      "/test/wait", [this](ProtocolStream stream) { return echo(*b->runtime, std::move(stream)); });
+  connect();
+  auto first = open({"/test/wait"});
+  auto second = open({"/test/wait"});
+  EXPECT_TRUE(first && second);
+  const auto third = open({"/test/wait"});
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().code(), ErrorCode::kLimited);
+  first->stream.reset();
+  EXPECT_TRUE(open({"/test/wait"}));
+  for (const auto& node : {a.get(), b.get()}) sim::run(world, node->swarm->close());
+  EXPECT_EQ(manager.total().connections(), 0u);
+  second->stream.reset();
+  start({});
 }
 
 TEST_F(StreamsTest, AReplacedHandlerFinishesTheStreamsThatItServes) {

@@ -16,8 +16,21 @@ constexpr Duration kAcceptRetryTime = 100ms;
 // Listeners and short tasks of the swarm itself, beside those of connections.
 constexpr std::size_t kOwnTasksMax = 64;
 
-std::size_t tasks_max(const limits::Connections& limits) {
-  return limits.connections_max * (limits.streams_inbound_max + 1) + kOwnTasksMax;
+/// One for each inbound stream, and for each connection that takes streams in and for what tidies
+/// up after it.
+std::size_t tasks_max(const limits::Resources& limits) {
+  return limits.node.streams_inbound + limits.allowed.streams_inbound +
+         2 * (limits.node.connections + limits.allowed.connections) + kOwnTasksMax;
+}
+
+std::unique_ptr<resources::Manager> make_resources(runtime::Runtime& runtime,
+                                                   const SwarmConfig& config) {
+  if (config.resources != nullptr) return nullptr;
+  resources::Manager::Options options;
+  options.limits.with_connections(config.limits.connections_max);
+  options.limits.connection.streams_inbound = config.limits.streams_inbound_max;
+  return std::make_unique<resources::Manager>([&runtime] { return runtime.now(); },
+                                              std::move(options));
 }
 
 /// Every address of this machine that `bound` listens on.
@@ -49,13 +62,15 @@ Swarm::Swarm(runtime::Runtime& runtime, PeerId local_peer, SwarmConfig config)
     : runtime_(runtime),
       local_peer_(std::move(local_peer)),
       config_(config),
+      own_resources_(make_resources(runtime, config)),
+      resources_(own_resources_ ? own_resources_.get() : config.resources),
       dialer_(std::make_unique<Dialer>(
           runtime, config_,
           Dialer::Hooks{[this](const Multiaddr& address) { return transport_for(address); },
                         [this](std::shared_ptr<Connection> connection) {
                           return adopt(std::move(connection));
                         }})),
-      tasks_(runtime, tasks_max(config_.limits)) {}
+      tasks_(runtime, tasks_max(resources_->limits())) {}
 
 Swarm::~Swarm() = default;
 
@@ -92,6 +107,18 @@ Result<Multiaddr> Swarm::listen(const Multiaddr& address) {
   return fail(ErrorCode::kUnsupported,
               fmt::format("cannot listen on {}: no transport for it", address.to_string()),
               "listen addresses look like /ip4/0.0.0.0/udp/4001/quic-v1");
+}
+
+Result<> Swarm::unlisten(const Multiaddr& bound) {
+  const auto found = std::ranges::find_if(
+      listeners_, [&](const auto& listener) { return listener->address() == bound; });
+  if (found == listeners_.end()) {
+    return fail(ErrorCode::kNotFound, fmt::format("nobody listens on {}", bound.to_string()));
+  }
+  (*found)->close();  // Its accept loop ends by that.
+  listeners_.erase(found);
+  post_protocols_changed();
+  return {};
 }
 
 std::vector<Multiaddr> Swarm::listen_addresses() const {
@@ -151,18 +178,12 @@ Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> con
     oldest->connection->close(CloseCode::kSupplanted, "replaced by a newer connection");
     drop(oldest);
   }
-  // A quarter is kept for our own dials: strangers cannot lock a person's connect out.
-  const std::size_t most =
-      info.outbound || config_.limits.connections_max < 4
-          ? config_.limits.connections_max
-          : config_.limits.connections_max - config_.limits.connections_max / 4;
-  if (links_count_ >= most) {
-    return refuse(CloseCode::kResourceLimit, ErrorCode::kLimited,
-                  fmt::format("{} connections are open, the most allowed", most));
-  }
   auto link = std::make_shared<Link>();
   link->connection = connection;
   link->since = runtime_.now();
+  if (auto counted = count(*link); !counted) {
+    return refuse(CloseCode::kResourceLimit, counted.error().code(), counted.error().message());
+  }
   std::vector<LinkPtr>& of = links_[info.remote_peer];
   of.push_back(link);
   ++links_count_;
@@ -172,7 +193,70 @@ Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> con
     drop(link);
     return refuse(CloseCode::kResourceLimit, ErrorCode::kLimited, "too many streams are served");
   }
+  // Refused only while closing, and then nothing needs to be tidied up.
+  if (was_dialled_from_both_sides(*link)) (void)tasks_.spawn(retire_spare(info.remote_peer));
   return connection;
+}
+
+/// Finds where the connection is counted, or counts it here: a transport without IP addresses does
+/// not.
+Result<> Swarm::count(Link& link) {
+  link.scope = link.connection->scope();
+  if (link.scope != nullptr && link.scope->belongs_to(*resources_)) return {};
+  const transport::ConnectionInfo& info = link.connection->info();
+  const Endpoint remote = info.remote_address.endpoint().value_or(Endpoint{});
+  const auto direction =
+      info.outbound ? resources::Direction::kOutbound : resources::Direction::kInbound;
+  WARREN_TRY(link.own_scope,
+             resources_->open_connection(direction, remote, false, info.remote_peer));
+  WARREN_TRY_VOID(link.own_scope->set_peer(info.remote_peer));
+  link.scope = link.own_scope.get();
+  return {};
+}
+
+resources::ConnectionScope* Swarm::scope_of(const std::shared_ptr<Connection>& connection) const {
+  const auto found = links_.find(connection->info().remote_peer);
+  if (found == links_.end()) return nullptr;
+  for (const LinkPtr& link : found->second) {
+    if (link->connection == connection) return link->scope;
+  }
+  return nullptr;
+}
+
+// ------------------------------------------------------------------- dialled from both sides
+
+bool Swarm::was_dialled_from_both_sides(const Link& link) const {
+  const auto of = links_.find(link.connection->info().remote_peer);
+  return of != links_.end() && std::ranges::any_of(of->second, [&](const LinkPtr& other) {
+           return other.get() != &link && other->is_twin_of(link);
+         });
+}
+
+/// Closes what nobody prefers of two connections that were dialled at the same time, once it is
+/// without streams. Both sides prefer the same one, so no new stream comes to the other.
+awaitable<void> Swarm::retire_spare(PeerId peer) {
+  for (;;) {
+    const auto slept = co_await runtime_.sleep_for(kSpareTime);
+    if (!slept) co_return;
+    const auto found = links_.find(peer);
+    if (found == links_.end()) co_return;
+    const std::vector<LinkPtr> of = found->second;
+    bool busy = false;
+    for (const LinkPtr& spare : of) {
+      const bool beaten = std::ranges::any_of(of, [&](const LinkPtr& other) {
+        return other != spare && !other->connection->closed() && other->is_twin_of(*spare) &&
+               other->better_than(*spare);
+      });
+      if (!beaten) continue;
+      if (spare->scope->usage().streams() > 0 || spare->connection->stats().streams_open > 0) {
+        busy = true;
+        continue;
+      }
+      spare->connection->close(CloseCode::kSupplanted, "another connection to this peer is used");
+      drop(spare);
+    }
+    if (!busy) co_return;
+  }
 }
 
 /// Takes the connection out of the table. Does nothing the second time.
@@ -181,6 +265,7 @@ void Swarm::drop(const LinkPtr& link) {
   const auto found = links_.find(link->connection->info().remote_peer);
   std::erase(found->second, link);
   --links_count_;
+  if (link->own_scope) link->own_scope->end();
   const bool last = found->second.empty();
   if (last) links_.erase(found);
   post({ConnectionEvent::Kind::kDisconnected, link->connection, last});
@@ -312,7 +397,7 @@ void Swarm::deliver_all() {
 SwarmStats Swarm::stats() const {
   SwarmStats all = counted_;
   all.connections = links_count_;
-  all.streams_inbound = streams_inbound_;
+  all.streams_inbound = resources_->total().of(resources::Resource::kStreamsInbound);
   all.dials = dialer_->dials();
   all.tasks_failed = tasks_.failed_count() + dialer_->tasks_failed();
   return all;

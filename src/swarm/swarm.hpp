@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "resources/manager.hpp"
 #include "runtime/task_group.hpp"
 #include "transport/transport.hpp"
 
@@ -31,9 +32,10 @@ struct ProtocolStream {
 /// the swarm closes. Destroying the stream resets what it left open.
 using StreamHandler = std::function<awaitable<void>(ProtocolStream)>;
 
+/// Inbound; kept by the resource manager. Beyond: the stream is reset with kResourceLimit.
 struct HandlerLimits {
-  std::size_t streams_per_peer_max = 64;  ///< Beyond: the stream is reset with kResourceLimit.
-  std::size_t streams_max = 1024;         ///< Over all peers.
+  std::size_t streams_per_peer_max = 128;
+  std::size_t streams_max = 1024;  ///< Over all peers.
 };
 
 struct ConnectionEvent {
@@ -44,6 +46,9 @@ struct ConnectionEvent {
 
 struct SwarmConfig {
   limits::Connections limits{};
+  /// Counts connections and streams; must outlive the swarm. Null: the swarm makes one of its own,
+  /// of default limits, limits.connections_max and limits.streams_inbound_max.
+  resources::Manager* resources = nullptr;
   /// Addresses of one peer that are tried at the same time; the next one waits for a failure.
   std::size_t dials_per_peer_max = 8;
   /// Head start of a better address over the next. Source: go-libp2p's dial ranker.
@@ -60,7 +65,7 @@ struct SwarmStats {
   std::size_t connections = 0;
   std::size_t streams_inbound = 0;        ///< Negotiating or being served.
   std::size_t dials = 0;                  ///< Addresses being tried.
-  std::uint64_t connections_refused = 0;  ///< Inbound, at a limit.
+  std::uint64_t connections_refused = 0;  ///< Inbound, at a limit, after their handshake.
   std::uint64_t streams_refused = 0;      ///< Inbound, at a limit.
   std::uint64_t negotiations_failed = 0;  ///< Inbound.
   std::size_t tasks_failed = 0;           ///< Handlers that ended by an exception: our own bugs.
@@ -95,6 +100,9 @@ class Swarm {
 
   /// Errors: as Transport::listen; kUnsupported when no transport can.
   Result<Multiaddr> listen(const Multiaddr& address);
+  /// Takes no further connections at an address that listen() returned; those that are there go on.
+  /// Errors: kNotFound.
+  Result<> unlisten(const Multiaddr& bound);
   /// As bound, unspecified IPs replaced by those of the interfaces that are up (no link-local
   /// IPv6, which means nothing to another machine); without /p2p.
   std::vector<Multiaddr> listen_addresses() const;
@@ -125,7 +133,8 @@ class Swarm {
 
   std::vector<std::shared_ptr<Connection>> connections() const;
   /// The preferred one first. Both sides prefer the same: the newest; of two that were dialled from
-  /// both sides at the same time, the one dialled by the smaller peer id.
+  /// both sides at the same time, the one dialled by the smaller peer id. The other of those two is
+  /// closed with kSupplanted as soon as it has no streams.
   std::vector<std::shared_ptr<Connection>> connections_to(const PeerId& peer) const;
   bool is_connected(const PeerId& peer) const;
   /// Closes every connection to `peer`. Returns how many there were.
@@ -141,6 +150,8 @@ class Swarm {
   const PeerId& local_peer() const { return local_peer_; }
   runtime::Runtime& runtime() { return runtime_; }
   SwarmStats stats() const;
+  resources::Manager& resources() { return *resources_; }
+  const resources::Manager& resources() const { return *resources_; }
 
   /// Stops listening, closes every connection, waits for every handler. The last events are
   /// delivered before it returns. Not from inside a handler or listener. Cancel: unsafe.
@@ -150,10 +161,16 @@ class Swarm {
   struct Link;
   struct Handler;
   struct StreamSlot;
+  class CountedStream;
   using LinkPtr = std::shared_ptr<Link>;
 
   Result<std::shared_ptr<Connection>> adopt(std::shared_ptr<Connection> connection);
   void drop(const LinkPtr& link);
+  Result<> count(Link& link);
+  /// Where `connection` is counted; null once it was dropped.
+  resources::ConnectionScope* scope_of(const std::shared_ptr<Connection>& connection) const;
+  bool was_dialled_from_both_sides(const Link& link) const;
+  awaitable<void> retire_spare(PeerId peer);
   LinkPtr preferred(const PeerId& peer) const;
   void post(ConnectionEvent event);
   void post_protocols_changed();
@@ -169,12 +186,13 @@ class Swarm {
   runtime::Runtime& runtime_;
   PeerId local_peer_;
   SwarmConfig config_;
+  std::unique_ptr<resources::Manager> own_resources_;
+  resources::Manager* resources_;
   std::vector<std::unique_ptr<transport::Transport>> transports_;
   std::vector<std::shared_ptr<transport::Listener>> listeners_;
   std::map<std::string, std::shared_ptr<Handler>, std::less<>> handlers_;
   std::map<PeerId, std::vector<LinkPtr>> links_;  // Of one peer: oldest first.
   std::size_t links_count_ = 0;
-  std::size_t streams_inbound_ = 0;
   SwarmStats counted_;
   std::deque<ConnectionEvent> events_;
   bool protocols_changed_ = false;

@@ -19,7 +19,7 @@ void Swarm::set_handler(std::string protocol, StreamHandler handler, HandlerLimi
   WARREN_CHECK(negotiate::is_valid_protocol(protocol) && handler);
   auto entry = std::make_shared<Handler>();
   entry->serve = std::move(handler);
-  entry->limits = limits;
+  resources_->limit_protocol(protocol, limits.streams_max, limits.streams_per_peer_max);
   const bool added = handlers_.insert_or_assign(std::move(protocol), std::move(entry)).second;
   if (added) post_protocols_changed();
 }
@@ -57,12 +57,20 @@ awaitable<Result<ProtocolStream>> Swarm::open_stream(std::shared_ptr<Connection>
   }
   const TimePoint agreed_by =
       std::min(deadline, runtime_.now() + config_.limits.negotiation_time_max);
+  resources::ConnectionScope* const counted_in = scope_of(connection);
+  if (counted_in == nullptr) {
+    co_return fail(ErrorCode::kClosed, fmt::format("the connection to {} has ended",
+                                                   connection->info().remote_peer.to_string()));
+  }
+  WARREN_CO_TRY(auto scope, counted_in->open_stream(resources::Direction::kOutbound));
+  const bool lazy = protocols.size() == 1;
+  if (lazy) WARREN_CO_TRY_VOID(scope->set_protocol(protocols.front()));
   WARREN_CO_TRY(std::unique_ptr<Stream> stream, co_await connection->open_stream(agreed_by));
-  if (protocols.size() == 1) {
+  if (lazy) {
     std::string protocol = protocols.front();
-    WARREN_CO_TRY(std::unique_ptr<Stream> lazy,
-                  co_await propose_without_waiting(std::move(stream), protocol, agreed_by));
-    co_return ProtocolStream{std::move(lazy), std::move(protocol), std::move(connection)};
+    WARREN_CO_TRY(stream, co_await propose_without_waiting(std::move(stream), protocol, agreed_by));
+    stream = std::make_unique<CountedStream>(std::move(stream), std::move(scope));
+    co_return ProtocolStream{std::move(stream), std::move(protocol), std::move(connection)};
   }
   auto agreed = co_await propose(*stream, std::move(protocols), agreed_by);
   if (!agreed) {
@@ -70,6 +78,11 @@ awaitable<Result<ProtocolStream>> Swarm::open_stream(std::shared_ptr<Connection>
     co_return fail(std::move(agreed).error().in(
         fmt::format("stream to {}", connection->info().remote_peer.to_string())));
   }
+  if (auto counted = scope->set_protocol(*agreed); !counted) {
+    stream->reset(CloseCode::kResourceLimit);
+    co_return fail(std::move(counted).error());
+  }
+  stream = std::make_unique<CountedStream>(std::move(stream), std::move(scope));
   co_return ProtocolStream{std::move(stream), std::move(*agreed), std::move(connection)};
 }
 
@@ -78,14 +91,13 @@ awaitable<void> Swarm::accept_streams(LinkPtr link) {
     auto accepted = co_await link->connection->accept_stream();
     if (!accepted) break;
     std::unique_ptr<Stream> stream = std::move(*accepted);
-    const bool room = link->streams_inbound < config_.limits.streams_inbound_max;
-    Stream& refused = *stream;
-    if (!room) {
+    auto scope = link->scope->open_stream(resources::Direction::kInbound);
+    if (!scope) {
       ++counted_.streams_refused;
-      refused.reset(CloseCode::kResourceLimit);
+      stream->reset(CloseCode::kResourceLimit);
       continue;
     }
-    auto slot = std::make_unique<StreamSlot>(*this, link);
+    auto slot = std::make_unique<StreamSlot>(link, std::move(*scope), nullptr);
     // A task that is refused resets the stream as it is dropped.
     if (!tasks_.spawn(serve_stream(link, std::move(stream), std::move(slot)))) {
       ++counted_.streams_refused;
@@ -104,7 +116,7 @@ awaitable<void> Swarm::serve_stream(LinkPtr link, std::unique_ptr<Stream> stream
   if (!agreed || found == handlers_.end()) {
     ++counted_.negotiations_failed;
     if (!agreed) {
-      log::debug("swarm", "stream of {}: {}", slot->peer.to_string(), agreed.error().message());
+      log::debug("swarm", "stream of {}: {}", slot->peer().to_string(), agreed.error().message());
     }
     if (responder.refused().empty()) {
       stream->reset(CloseCode::kNegotiationFailed);
@@ -117,7 +129,9 @@ awaitable<void> Swarm::serve_stream(LinkPtr link, std::unique_ptr<Stream> stream
     }
     co_return;
   }
-  if (!slot->take(found->second)) {
+  slot->handler = found->second;
+  const auto counted = slot->scope->set_protocol(responder.protocol());
+  if (!counted) {
     ++counted_.streams_refused;
     stream->reset(CloseCode::kResourceLimit);
     co_return;
@@ -126,7 +140,6 @@ awaitable<void> Swarm::serve_stream(LinkPtr link, std::unique_ptr<Stream> stream
   const auto written = co_await stream->write(BytesView(echo), agreed_by);
   if (!written) co_return;
   ProtocolStream served{std::move(stream), responder.protocol(), link->connection};
-  // The slot keeps the handler, and what it captured, for as long as it runs.
   co_await slot->handler->serve(std::move(served));
 }
 

@@ -215,6 +215,43 @@ TEST_F(SwarmTest, AddressesOfAllInterfacesStandForAnUnspecifiedOne) {
   EXPECT_THAT(texts, testing::Not(testing::Contains(HasSubstr("fe80"))));
 }
 
+TEST_F(SwarmTest, ListensNoMoreAtAnAddressThatIsGivenUp) {
+  start();
+  const auto connection = come_in(1);
+  world.run_for(1ms);
+  std::size_t told = 0;
+  swarm->on_protocols_changed([&] { ++told; });
+  EXPECT_EQ(swarm->unlisten(kRemote).error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(swarm->unlisten(kListen));
+  EXPECT_TRUE(swarm->listen_addresses().empty());
+  world.run_for(1ms);
+  EXPECT_EQ(told, 1u);
+  EXPECT_FALSE(connection->closed()) << "what is there goes on";
+  EXPECT_EQ(swarm->unlisten(kListen).error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(swarm->listen(kListen));
+  EXPECT_FALSE(come_in(2)->closed());
+}
+
+TEST_F(SwarmTest, OneAddressOfTheInternetTakesOnlySoManyConnections) {
+  start();
+  const auto from = [&](std::uint8_t who, std::string_view at) {
+    auto connection =
+        std::make_shared<FakeConnection>(*runtime, self, peer(who), address(at), false);
+    transport->listener->push(connection);
+    world.run_for(1ms);
+    return connection;
+  };
+  for (std::uint8_t i = 10; i < 18; ++i) {
+    EXPECT_FALSE(from(i, "/ip4/192.0.2.7/udp/1/quic-v1")->closed());
+  }
+  const auto ninth = from(18, "/ip4/192.0.2.7/udp/1/quic-v1");
+  EXPECT_TRUE(ninth->closed());
+  EXPECT_EQ(ninth->close_code, CloseCode::kResourceLimit);
+  EXPECT_FALSE(from(19, "/ip4/192.0.2.8/udp/1/quic-v1")->closed());
+  swarm->disconnect(peer(10));
+  EXPECT_FALSE(from(20, "/ip4/192.0.2.7/udp/1/quic-v1")->closed());
+}
+
 TEST_F(SwarmTest, SaysWhenNoTransportListensOnAnAddress) {
   start();
   const auto bound = swarm->listen(address("/dns4/example.org/tcp/1"));

@@ -5,19 +5,30 @@
 #include "base/limits.hpp"
 #include "base/time.hpp"
 
+namespace warren::resources {
+class Manager;
+}
+
 namespace warren::transport::quic {
 
 /// Tuning of the QUIC transport. The initialisers are the defaults.
 struct QuicConfig {
   limits::Connections limits;
+  /// Counts every connection and the windows promised to peers; must outlive the transport. Null:
+  /// the transport makes one of its own, of default limits and limits.half_open_max.
+  resources::Manager* resources = nullptr;
   /// Bytes a peer may have in flight to us on one stream and on one connection before we consume
-  /// them. Source: docs/decisions/0004; 16 MiB carries 10 Gbit/s over 13 ms.
+  /// them: the most that windows grow to while they are in use and the resource manager has the
+  /// memory. A stream gets at most half of its connection's, so that one that nobody reads does not
+  /// stop the others. Source: docs/decisions/0004; 16 MiB carries 10 Gbit/s over 13 ms.
   std::uint64_t stream_window_bytes = 16u << 20;
   std::uint64_t connection_window_bytes = 32u << 20;
-  /// The windows of a connection that no longer fits into the budget below.
+  /// With which every stream begins. Source: yamux's, which every libp2p node has.
+  std::uint64_t first_stream_window_bytes = 256u << 10;
+  /// What every proven peer gets if there is memory; growing begins here.
   std::uint64_t small_window_bytes = 1u << 20;
-  /// Sum of the connection windows promised at once; later connections get the small window.
-  std::uint64_t window_budget_bytes = 256u << 20;
+  /// What a peer may send before it is proven to us.
+  std::uint64_t handshake_window_bytes = 256u << 10;
   /// Bytes one stream takes from its writer beyond what is in flight; then the writer waits.
   std::size_t unsent_bytes_max = 1u << 20;
   /// UDP payload sent after the handshake on paths other than loopback, without path MTU probing

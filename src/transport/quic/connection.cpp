@@ -13,6 +13,9 @@
 namespace warren::transport::quic {
 namespace {
 
+// A window that is half used up within this time, or four round trips, was too small.
+constexpr Duration kBusyWindowTime = 100ms;
+constexpr std::uint64_t kGrowthBytesMin = 32 << 10;  // Less is not worth a frame.
 constexpr std::size_t kCidBytes = 8;  // Ours; enough to be unguessable among 160 connections.
 
 std::string close_text(const ngtcp2_ccerr& error) {
@@ -60,8 +63,7 @@ std::size_t CidHash::operator()(const CidKey& key) const noexcept {
 
 // ----------------------------------------------------------------------------------- start
 
-QuicConnection::QuicConnection(ConnectionOwner& owner, PeerId local_peer,
-                               const ConnectionStart& start)
+QuicConnection::QuicConnection(ConnectionOwner& owner, PeerId local_peer, ConnectionStart& start)
     : owner_(&owner),
       runtime_(owner.runtime()),
       server_(start.server),
@@ -70,11 +72,16 @@ QuicConnection::QuicConnection(ConnectionOwner& owner, PeerId local_peer,
       local_ip_(start.local_ip),
       expected_(start.expected),
       handshake_deadline_(start.handshake_deadline),
-      window_bytes_(start.connection_window_bytes),
+      window_bytes_max_(owner.config().connection_window_bytes),
+      stream_window_bytes_max_(owner.config().stream_window_bytes),
+      first_stream_window_bytes_(
+          std::min(owner.config().first_stream_window_bytes, stream_window_bytes_max_)),
+      scope_(std::move(start.scope)),
       unsent_bytes_max_(owner.config().unsent_bytes_max),
       ready_signal_(runtime_.make_signal()),
       accept_signal_(runtime_.make_signal()),
       stream_credit_(runtime_) {
+  window_.bytes = scope_->own_bytes();
   info_.local_peer = std::move(local_peer);
   info_.outbound = !start.server;
   info_.transport = "quic-v1";
@@ -87,7 +94,7 @@ QuicConnection::~QuicConnection() = default;
 Result<std::shared_ptr<QuicConnection>> QuicConnection::create(ConnectionOwner& owner,
                                                                const TlsContext& tls,
                                                                PeerId local_peer,
-                                                               const ConnectionStart& start) {
+                                                               ConnectionStart start) {
   std::shared_ptr<QuicConnection> connection(
       new QuicConnection(owner, std::move(local_peer), start));
   WARREN_TRY_VOID(connection->start_tls(tls));
@@ -127,9 +134,9 @@ Result<> QuicConnection::start_quic(const ConnectionStart& start) {
 
   ngtcp2_transport_params params;
   ngtcp2_transport_params_default(&params);
-  params.initial_max_stream_data_bidi_local = config.stream_window_bytes;
-  params.initial_max_stream_data_bidi_remote = config.stream_window_bytes;
-  params.initial_max_data = window_bytes_;  // Grows when the peer is proven: grow_window().
+  params.initial_max_stream_data_bidi_local = first_stream_window_bytes_;
+  params.initial_max_stream_data_bidi_remote = first_stream_window_bytes_;
+  params.initial_max_data = window_.bytes;  // Grows when the peer is proven.
   params.initial_max_streams_bidi = config.limits.streams_inbound_max;
   params.initial_max_streams_uni = 0;
   params.max_idle_timeout = static_cast<std::uint64_t>(config.idle_timeout.count());
@@ -181,11 +188,19 @@ void QuicConnection::on_handshake_completed() {
   ngtcp2_conn_set_keep_alive_timeout(
       conn_.get(), static_cast<std::uint64_t>(owner_->config().keep_alive.count()));
   ready_signal_->notify();
+  const auto counted = scope_->set_peer(info_.remote_peer);
+  if (!counted) {
+    refuse(counted.error());
+    return;
+  }
+  const std::uint64_t small = std::min(owner_->config().small_window_bytes, window_bytes_max_);
+  if (small > window_.bytes) grow_window(small - window_.bytes, resources::Need::kNecessary);
+  window_.since = runtime_.now();
   owner_->connection_ready(*this);
 }
 
 awaitable<Result<>> QuicConnection::wait_ready(TimePoint deadline) {
-  while (!ready_ && !end_) {
+  while ((!ready_ || refusal_) && !end_) {
     const runtime::Wake wake = co_await ready_signal_->wait_until(deadline);
     if (wake == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
     if (wake == runtime::Wake::kTimedOut) {
@@ -201,6 +216,7 @@ awaitable<Result<>> QuicConnection::wait_ready(TimePoint deadline) {
 
 std::shared_ptr<StreamState> QuicConnection::add_stream(std::int64_t id) {
   auto state = std::make_shared<StreamState>(runtime_, *this, id, unsent_bytes_max_);
+  state->window = {.bytes = first_stream_window_bytes_, .since = runtime_.now()};
   streams_.emplace(id, state);
   return state;
 }
@@ -263,12 +279,44 @@ void QuicConnection::give_credit(std::int64_t stream_id, std::size_t count) {
   // The stream may have closed already: then only the connection's window matters.
   (void)ngtcp2_conn_extend_max_stream_offset(conn_.get(), stream_id, count);
   ngtcp2_conn_extend_max_offset(conn_.get(), count);
+  tune_windows(stream_id, count);
   if (owner_ != nullptr) owner_->connection_dirty(*this);
 }
 
-void QuicConnection::grow_window(std::uint64_t bytes) {
-  window_bytes_ += bytes;
-  ngtcp2_conn_extend_max_offset(conn_.get(), bytes);
+void QuicConnection::grow_window(std::uint64_t bytes, resources::Need need) {
+  // Half of it is better than nothing.
+  for (std::uint64_t more = bytes; more >= kGrowthBytesMin; more /= 2) {
+    if (!scope_->reserve_memory(more, need)) continue;
+    window_.bytes += more;
+    ngtcp2_conn_extend_max_offset(conn_.get(), more);
+    return;
+  }
+}
+
+void QuicConnection::tune_windows(std::int64_t stream_id, std::size_t consumed) {
+  if (!ready_) return;
+  const auto found = streams_.find(stream_id);
+  WindowUse* stream = found == streams_.end() ? nullptr : &found->second->window;
+  const bool connection_full = window_.bytes >= window_bytes_max_;
+  const bool stream_full = stream == nullptr || stream->bytes >= stream_window_bytes_max_;
+  if (connection_full && stream_full) return;
+  const TimePoint now = runtime_.now();
+  const Duration rtt{static_cast<std::int64_t>(rtt_of(conn_.get()).smoothed_ns)};
+  const Duration busy_time = std::max(kBusyWindowTime, 4 * rtt);
+  const bool grow_stream = !stream_full && stream->consume(consumed, now, busy_time);
+  bool grow_connection = !connection_full && window_.consume(consumed, now, busy_time);
+  if (grow_stream && stream->bytes >= window_.bytes / 2) grow_connection = !connection_full;
+  if (grow_connection) {
+    grow_window(std::min(window_.bytes, window_bytes_max_ - window_.bytes),
+                resources::Need::kOptional);
+  }
+  if (!grow_stream) return;
+  const std::uint64_t most = std::min(stream_window_bytes_max_, window_.bytes / 2);
+  if (stream->bytes >= most) return;
+  const std::uint64_t more = std::min(stream->bytes, most - stream->bytes);
+  if (ngtcp2_conn_extend_max_stream_offset(conn_.get(), stream_id, more) == 0) {
+    stream->bytes += more;
+  }
 }
 
 void QuicConnection::stop_reading(std::int64_t stream_id, CloseCode code) {
@@ -398,6 +446,15 @@ void QuicConnection::close(CloseCode code, std::string_view reason) {
             &tell);
 }
 
+void QuicConnection::close_if_refused() {
+  if (!refusal_ || end_) return;
+  ngtcp2_ccerr tell{};
+  ngtcp2_ccerr_default(&tell);
+  ngtcp2_ccerr_set_application_error(&tell, static_cast<std::uint64_t>(CloseCode::kResourceLimit),
+                                     nullptr, 0);
+  fail_with(*refusal_, &tell);
+}
+
 void QuicConnection::fail_with(Error error, const ngtcp2_ccerr* tell) {
   if (end_ || std::exchange(ending_, true)) return;
   const TimePoint now = runtime_.now();
@@ -446,6 +503,7 @@ void QuicConnection::detach(const Error& reason) {
   owner_ = nullptr;
   finished_ = true;
   fail_with(reason, nullptr);
+  scope_->end();
 }
 
 }  // namespace warren::transport::quic

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "resources/manager.hpp"
 #include "runtime/wait_list.hpp"
 #include "transport/quic/config.hpp"
 #include "transport/quic/ngtcp2_compat.hpp"
@@ -44,7 +45,7 @@ class ConnectionOwner {
   virtual void make_reset_token(const ngtcp2_cid& id, std::uint8_t* token) = 0;
   /// The connection has something to send: flush it in this turn of the loop.
   virtual void connection_dirty(QuicConnection& connection) = 0;
-  /// The peer is proven and streams may be opened.
+  /// The peer is proven and streams may be opened; its scope has been told.
   virtual void connection_ready(QuicConnection& connection) = 0;
   /// Sends one batch; false when the socket is full.
   virtual bool send(const runtime::SendBatch& batch) = 0;
@@ -62,7 +63,8 @@ struct ConnectionStart {
   IpAddress local_ip;  ///< Where the first packet was sent to; unspecified for a dial.
   std::optional<PeerId> expected;
   TimePoint handshake_deadline;
-  std::uint64_t connection_window_bytes = 0;
+  /// Counts the connection; holds the handshake's window already.
+  std::unique_ptr<resources::ConnectionScope> scope;
   // Of a server: from the first packet.
   ngtcp2_pkt_hd header{};
   std::optional<ngtcp2_cid> original_dcid;  ///< Set when the client came back with a Retry token.
@@ -72,7 +74,7 @@ class QuicConnection final : public Connection, public StreamOwner {
  public:
   static Result<std::shared_ptr<QuicConnection>> create(ConnectionOwner& owner,
                                                         const TlsContext& tls, PeerId local_peer,
-                                                        const ConnectionStart& start);
+                                                        ConnectionStart start);
   ~QuicConnection() override;
 
   // ---- Connection
@@ -83,6 +85,7 @@ class QuicConnection final : public Connection, public StreamOwner {
   void close(CloseCode code, std::string_view reason) override;
   bool closed() const override { return end_.has_value(); }
   std::string close_reason() const override { return end_ ? end_->message() : std::string(); }
+  resources::ConnectionScope* scope() override { return scope_.get(); }
 
   // ---- the endpoint's side
   /// Waits until the peer is proven. Errors: why it is not.
@@ -97,7 +100,7 @@ class QuicConnection final : public Connection, public StreamOwner {
   bool finished() const { return finished_; }
   bool ready() const { return ready_; }
   bool inbound() const { return server_; }
-  std::uint64_t window_bytes() const { return window_bytes_; }
+  std::uint64_t window_bytes() const { return window_.bytes; }
   const std::vector<CidKey>& cids() const { return cids_; }
   /// The endpoint goes away: no further use of the owner.
   void detach(const Error& reason);
@@ -110,19 +113,26 @@ class QuicConnection final : public Connection, public StreamOwner {
   void stream_drained(std::int64_t stream_id) override { unread_.erase(stream_id); }
 
   const Endpoint& remote() const { return remote_; }
-  /// Promises the peer more of the connection's window, once it is proven.
-  void grow_window(std::uint64_t bytes);
+  /// It is to be closed with kResourceLimit: not at once, the library may be in the middle of a
+  /// packet, but as soon as the endpoint gets to it.
+  void refuse(Error why) { refusal_ = std::move(why); }
+  /// Closes it if it was refused.
+  void close_if_refused();
 
-  bool refused = false;          ///< Nobody will accept it: the endpoint closes it.
   bool dirty = false;            ///< Stands in the endpoint's list of those to flush.
   TimePoint timer_key = kNever;  ///< Its place in the endpoint's timer set.
 
  private:
   friend struct Callbacks;
-  QuicConnection(ConnectionOwner& owner, PeerId local_peer, const ConnectionStart& start);
+  QuicConnection(ConnectionOwner& owner, PeerId local_peer, ConnectionStart& start);
   Result<> start_tls(const TlsContext& tls);
   Result<> start_quic(const ConnectionStart& start);
   void on_handshake_completed();
+  /// Promises the peer up to `bytes` more of the connection's window; less, or nothing, when the
+  /// memory is not there.
+  void grow_window(std::uint64_t bytes, resources::Need need);
+  /// Grows the windows of a peer that keeps them in use.
+  void tune_windows(std::int64_t stream_id, std::size_t consumed);
   std::shared_ptr<StreamState> add_stream(std::int64_t id);
   void remove_stream(std::int64_t id);
   /// Ends it for `error`; tells the peer unless it is `silent`.
@@ -142,10 +152,14 @@ class QuicConnection final : public Connection, public StreamOwner {
   IpAddress local_ip_;
   std::optional<PeerId> expected_;
   TimePoint handshake_deadline_;
-  std::uint64_t window_bytes_;
+  std::uint64_t window_bytes_max_;
+  std::uint64_t stream_window_bytes_max_;
+  std::uint64_t first_stream_window_bytes_;
+  std::unique_ptr<resources::ConnectionScope> scope_;
   std::size_t unsent_bytes_max_;
   ConnectionInfo info_;
   std::optional<Error> verify_error_;
+  std::optional<Error> refusal_;
 
   struct DeleteConn {
     void operator()(ngtcp2_conn* conn) const { ngtcp2_conn_del(conn); }
@@ -185,6 +199,7 @@ class QuicConnection final : public Connection, public StreamOwner {
   std::optional<Blocked> blocked_;
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t bytes_received_ = 0;
+  WindowUse window_;
 };
 
 }  // namespace warren::transport::quic

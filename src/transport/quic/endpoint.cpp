@@ -17,20 +17,20 @@ constexpr std::size_t kCidBytes = 8;
 constexpr std::size_t kAcceptedMax = 64;  // Waiting for accept(); beyond, the newest is closed.
 constexpr auto kRetryTokenLife = 10s;
 constexpr std::size_t kResetCandidatesMax = 4;
-constexpr auto kResetGap = 5ms;  // At most 200 stateless resets a second.
+constexpr auto kResetGap = 5ms;  // At most 200 stateless resets a second, and refusals.
 
 BytesView view(const std::uint8_t* data, std::size_t size) { return {data, size}; }
 
 }  // namespace
 
 QuicEndpoint::QuicEndpoint(runtime::Runtime& runtime, const TlsContext& tls, PeerId local_peer,
-                           const QuicConfig& config, WindowBudget& budget, BytesView secret,
-                           std::unique_ptr<runtime::DatagramSocket> socket)
+                           const QuicConfig& config, resources::Manager& resources,
+                           BytesView secret, std::unique_ptr<runtime::DatagramSocket> socket)
     : runtime_(runtime),
       tls_(tls),
       local_peer_(std::move(local_peer)),
       config_(config),
-      budget_(budget),
+      resources_(resources),
       socket_(std::move(socket)),
       packet_buffer_(2 * 65'536),
       flush_signal_(runtime.make_signal()),
@@ -60,9 +60,6 @@ void QuicEndpoint::close() {
   for (const auto& [key, connection] : connections_) {
     connection->close(CloseCode::kNone, "");
     connection->detach(Error(ErrorCode::kClosed, "the node is shutting down"));
-  }
-  for (const auto& [key, connection] : connections_) {
-    budget_.promised_bytes -= connection->window_bytes();
   }
   by_cid_.clear();
   timers_.clear();
@@ -135,7 +132,7 @@ void QuicEndpoint::flush_dirty(TimePoint now) {
   round.swap(dirty_);
   for (QuicConnection* connection : round) {
     connection->dirty = false;
-    if (connection->refused) connection->close(CloseCode::kResourceLimit, "");
+    connection->close_if_refused();
     if (connection->finished()) {
       forget(*connection);
       continue;
@@ -177,19 +174,13 @@ bool QuicEndpoint::send(const runtime::SendBatch& batch) {
 
 // ------------------------------------------------------------------------------ connections
 
-std::uint64_t QuicEndpoint::reserve_window() {
-  const std::uint64_t window =
-      std::min(config_.small_window_bytes, config_.connection_window_bytes);
-  budget_.promised_bytes += window;
-  return window;
-}
-
-/// Only a peer that is proven gets its share of the budget: handshakes cost nothing to begin.
-void QuicEndpoint::grow_window(QuicConnection& connection) {
-  const std::uint64_t more = config_.connection_window_bytes - connection.window_bytes();
-  if (more == 0 || budget_.promised_bytes + more > config_.window_budget_bytes) return;
-  budget_.promised_bytes += more;
-  connection.grow_window(more);
+Result<std::unique_ptr<resources::ConnectionScope>> QuicEndpoint::open_scope(
+    resources::Direction direction, const Endpoint& remote, const std::optional<PeerId>& expected) {
+  // All connections share the socket: none takes a descriptor of its own.
+  WARREN_TRY(auto scope, resources_.open_connection(direction, remote, false, expected));
+  WARREN_TRY_VOID(scope->reserve_memory(
+      std::min(config_.handshake_window_bytes, config_.connection_window_bytes)));
+  return scope;
 }
 
 void QuicEndpoint::adopt(std::shared_ptr<QuicConnection> connection) {
@@ -205,7 +196,6 @@ void QuicEndpoint::forget(QuicConnection& connection) {
   const std::shared_ptr<QuicConnection> keep = std::move(found->second);
   connections_.erase(found);
   if (keep->inbound() && !keep->ready()) --half_open_;
-  budget_.promised_bytes -= keep->window_bytes();
   for (const CidKey& id : keep->cids()) by_cid_.erase(id);
   if (keep->timer_key != kNever) timers_.erase({keep->timer_key, keep.get()});
   keep->timer_key = kNever;
@@ -225,7 +215,6 @@ void QuicEndpoint::make_reset_token(const ngtcp2_cid& id, std::uint8_t* token) {
 }
 
 void QuicEndpoint::connection_ready(QuicConnection& connection) {
-  grow_window(connection);
   if (!connection.inbound()) return;
   --half_open_;
   const auto found = connections_.find(&connection);
@@ -233,7 +222,7 @@ void QuicEndpoint::connection_ready(QuicConnection& connection) {
   if (accepted_.size() >= kAcceptedMax) {
     log::warn("quic", "{} connections wait to be accepted; {} is dropped", accepted_.size(),
               connection.info().remote_address.to_string());
-    connection.refused = true;  // Not closed in here: the library is in the middle of a packet.
+    connection.refuse(Error(ErrorCode::kLimited, "nobody accepts connections fast enough"));
     return;
   }
   accepted_.push_back(found->second);
@@ -263,13 +252,9 @@ awaitable<Result<std::shared_ptr<Connection>>> QuicEndpoint::dial(Endpoint to,
   start.expected = std::move(expected);
   start.handshake_deadline =
       std::min(deadline, runtime_.now() + Duration(config_.limits.handshake_time_max));
-  start.connection_window_bytes = reserve_window();
-  auto made = QuicConnection::create(*this, tls_, local_peer_, start);
-  if (!made) {
-    budget_.promised_bytes -= start.connection_window_bytes;
-    co_return fail(std::move(made).error());
-  }
-  const std::shared_ptr<QuicConnection> connection = std::move(*made);
+  WARREN_CO_TRY(start.scope, open_scope(resources::Direction::kOutbound, to, start.expected));
+  WARREN_CO_TRY(const std::shared_ptr<QuicConnection> connection,
+                QuicConnection::create(*this, tls_, local_peer_, std::move(start)));
   adopt(connection);
   const auto ready = co_await connection->wait_ready(deadline);
   if (!ready) {
@@ -346,7 +331,6 @@ void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView 
   ConnectionStart start;
   const int code = ngtcp2_accept(&start.header, packet.data(), packet.size());
   if (code != 0) return;  // Too short, or not an Initial: no state for it.
-  if (half_open_ >= config_.limits.half_open_max) return;
   if (batch.to.ip.is_multicast() || batch.to.ip == IpAddress::v4(255, 255, 255, 255)) return;
   if (start.header.token.len > 0) {
     ngtcp2_cid original{};
@@ -359,18 +343,24 @@ void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView 
         to_timestamp(now));
     if (valid == 0) start.original_dcid = original;
   }
-  if (!start.original_dcid && half_open_ >= config_.retry_above) {
+  // Who may have forged his address must not use up what its owner may do.
+  if (!start.original_dcid &&
+      (half_open_ >= config_.retry_above || resources_.is_busy_source(batch.from.ip))) {
     send_retry(batch, start.header, now);
     return;
   }
+  auto scope = open_scope(resources::Direction::kInbound, batch.from, std::nullopt);
+  if (!scope) {
+    if (start.original_dcid) send_refusal(batch, start.header, now);
+    return;
+  }
+  start.scope = std::move(*scope);
   start.server = true;
   start.remote = batch.from;
   start.local_ip = batch.to.ip;
   start.handshake_deadline = now + Duration(config_.limits.handshake_time_max);
-  start.connection_window_bytes = reserve_window();
-  auto made = QuicConnection::create(*this, tls_, local_peer_, start);
+  auto made = QuicConnection::create(*this, tls_, local_peer_, std::move(start));
   if (!made) {
-    budget_.promised_bytes -= start.connection_window_bytes;
     log::warn("quic", "{}", made.error().message());
     return;
   }
@@ -396,6 +386,21 @@ void QuicEndpoint::send_retry(const runtime::ReceivedBatch& batch, const ngtcp2_
   const ngtcp2_ssize size =
       ngtcp2_crypto_write_retry(out.data(), out.size(), header.version, &header.scid, &own,
                                 &header.dcid, token.data(), static_cast<std::size_t>(token_size));
+  if (size < 0) return;
+  (void)send({.to = batch.from,
+              .bytes = view(out.data(), static_cast<std::size_t>(size)),
+              .from = batch.to.ip});
+}
+
+/// CONNECTION_REFUSED, to an address that was shown to be the sender's.
+void QuicEndpoint::send_refusal(const runtime::ReceivedBatch& batch, const ngtcp2_pkt_hd& header,
+                                TimePoint now) {
+  if (now < refusals_allowed_from_) return;
+  refusals_allowed_from_ = now + kResetGap;
+  std::array<std::uint8_t, NGTCP2_MAX_UDP_PAYLOAD_SIZE> out;
+  const ngtcp2_ssize size =
+      ngtcp2_crypto_write_connection_close(out.data(), out.size(), header.version, &header.scid,
+                                           &header.dcid, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
   if (size < 0) return;
   (void)send({.to = batch.from,
               .bytes = view(out.data(), static_cast<std::size_t>(size)),

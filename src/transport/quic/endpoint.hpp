@@ -12,18 +12,13 @@
 
 namespace warren::transport::quic {
 
-/// Connection windows promised to peers, over all endpoints of a transport.
-struct WindowBudget {
-  std::uint64_t promised_bytes = 0;
-};
-
 class QuicEndpoint final : private ConnectionOwner {
  public:
-  /// Runtime, TLS context and budget must outlive it. `secret`: what reset tokens are made of; the
-  /// same after a restart, so that old connections of peers can be told that they have ended.
-  /// Call start() once, and join() before destruction.
+  /// Runtime, TLS context and resource manager must outlive it. `secret`: what reset tokens are
+  /// made of; the same after a restart, so that old connections of peers can be told that they have
+  /// ended. Call start() once, and join() before destruction.
   QuicEndpoint(runtime::Runtime& runtime, const TlsContext& tls, PeerId local_peer,
-               const QuicConfig& config, WindowBudget& budget, BytesView secret,
+               const QuicConfig& config, resources::Manager& resources, BytesView secret,
                std::unique_ptr<runtime::DatagramSocket> socket);
   ~QuicEndpoint();
 
@@ -73,15 +68,19 @@ class QuicEndpoint final : private ConnectionOwner {
   void rearm(QuicConnection& connection);
   void adopt(std::shared_ptr<QuicConnection> connection);
   void forget(QuicConnection& connection);
-  std::uint64_t reserve_window();
-  void grow_window(QuicConnection& connection);
+  /// Counts a connection and its first window. Errors: kLimited.
+  Result<std::unique_ptr<resources::ConnectionScope>> open_scope(
+      resources::Direction direction, const Endpoint& remote,
+      const std::optional<PeerId>& expected);
+  void send_refusal(const runtime::ReceivedBatch& batch, const ngtcp2_pkt_hd& header,
+                    TimePoint now);
   bool read_as_reset(const runtime::ReceivedBatch& batch, BytesView packet, TimePoint now);
 
   runtime::Runtime& runtime_;
   const TlsContext& tls_;
   PeerId local_peer_;
   QuicConfig config_;
-  WindowBudget& budget_;
+  resources::Manager& resources_;
   std::unique_ptr<runtime::DatagramSocket> socket_;
   std::array<std::uint8_t, 32> secret_{};  // Of Retry and reset tokens.
   std::vector<std::uint8_t> packet_buffer_;
@@ -94,6 +93,7 @@ class QuicEndpoint final : private ConnectionOwner {
   std::deque<std::shared_ptr<Connection>> accepted_;
   std::size_t half_open_ = 0;
   TimePoint resets_allowed_from_{};
+  TimePoint refusals_allowed_from_{};
   bool accepting_ = false;
   bool closed_ = false;
   bool blocked_ = false;

@@ -33,7 +33,18 @@ class QuicTransport final : public Transport {
         tls_(std::move(tls)),
         local_peer_(std::move(local_peer)),
         config_(config),
-        secret_(secret) {}
+        secret_(secret),
+        resources_(config.resources) {
+    if (resources_ != nullptr) return;
+    resources::Manager::Options options;
+    options.limits.transient.connections_inbound = config.limits.half_open_max;
+    // How many connections one peer may have is not for a transport alone to say.
+    const limits::Holdings& all = options.limits.node;
+    options.limits.peer = all;
+    own_resources_ = std::make_unique<resources::Manager>([&runtime] { return runtime.now(); },
+                                                          std::move(options));
+    resources_ = own_resources_.get();
+  }
 
   bool can_dial(const Multiaddr& address) const override {
     const auto endpoint = address.endpoint();
@@ -77,8 +88,8 @@ class QuicTransport final : public Transport {
     options.buffer_bytes = config_.socket_buffer_bytes;
     options.do_not_fragment = true;
     WARREN_TRY(auto socket, runtime_.bind_datagram(at, options));
-    auto endpoint = std::make_shared<QuicEndpoint>(runtime_, *tls_, local_peer_, config_, budget_,
-                                                   secret_, std::move(socket));
+    auto endpoint = std::make_shared<QuicEndpoint>(runtime_, *tls_, local_peer_, config_,
+                                                   *resources_, secret_, std::move(socket));
     endpoint->start();
     endpoints_.push_back(endpoint);
     return endpoint;
@@ -101,7 +112,8 @@ class QuicTransport final : public Transport {
   PeerId local_peer_;
   QuicConfig config_;
   crypto::Sha256Digest secret_;
-  WindowBudget budget_;
+  std::unique_ptr<resources::Manager> own_resources_;
+  resources::Manager* resources_;
   std::vector<std::shared_ptr<QuicEndpoint>> endpoints_;
 };
 

@@ -12,6 +12,24 @@ namespace warren::transport::quic {
 
 class StreamState;
 
+/// A flow-control window of ours, and how fast it is used up.
+struct WindowUse {
+  std::uint64_t bytes = 0;
+  std::uint64_t consumed_bytes = 0;
+  TimePoint since{};
+
+  /// Counts bytes that were taken. True: half of the window was taken within `busy_time`, so a
+  /// larger one would be of use.
+  bool consume(std::size_t count, TimePoint now, Duration busy_time) {
+    consumed_bytes += count;
+    if (consumed_bytes < bytes / 2) return false;
+    const bool busy = now - since <= busy_time;
+    consumed_bytes = 0;
+    since = now;
+    return busy;
+  }
+};
+
 /// What a stream needs of its connection.
 class StreamOwner {
  public:
@@ -68,6 +86,7 @@ class StreamState {
   void on_sent(std::size_t count, bool fin);
 
   bool queued = false;  ///< Whether it stands in its connection's send queue.
+  WindowUse window;     ///< For its connection, which grows it.
 
  private:
   std::size_t take_buffered(MutableBytes out);
