@@ -247,6 +247,13 @@ awaitable<Result<>> IdentifyService::write_self(Stream& stream,
   for (const Bytes& part : parts) {
     WARREN_CO_TRY_VOID(co_await transport::write_frame(stream, part, deadline));
   }
+  // js-libp2p 3.3 fails when the answer and the end of the stream come before it has finished
+  // negotiating. Yamux may bring all of it in one segment: there the end follows once the rest has
+  // arrived.
+  const std::string_view transport = connection->info().transport;
+  if (transport == "tcp" || transport == "ws") {
+    WARREN_CO_TRY_VOID(co_await stream.flush(deadline));
+  }
   stream.close_write();
   co_return Result<>{};
 }

@@ -214,7 +214,9 @@ StreamState::Taken StreamState::take_unsent(std::size_t count, std::vector<Bytes
   }
   unsent_bytes_ -= taken.count;
   sent_count_ += taken.count;
-  taken.end = end_queued_ && unsent_bytes_ == 0;
+  // The end goes in a frame of its own: js-libp2p 3.3 heeds the flags of a frame before its bytes,
+  // and drops those that come with the end.
+  taken.end = end_queued_ && unsent_bytes_ == 0 && taken.count == 0;
   if (taken.end) {
     end_sent_ = true;
     ++sent_count_;

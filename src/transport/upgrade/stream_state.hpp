@@ -80,7 +80,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   std::size_t unsent_bytes() const { return unsent_bytes_; }
   struct Taken {
     std::size_t count = 0;
-    bool end = false;  ///< They are the last of the stream.
+    bool end = false;  ///< The end of the stream; no bytes come with it.
   };
   /// Takes up to `count` unsent bytes: appends views of them to `parts`, up to `parts_max` in all,
   /// and what the views need to `keep`.
