@@ -127,6 +127,8 @@ Result<> MuxedConnection::take_plaintext(BytesView plaintext) {
   if (plaintext.empty()) return {};
   const auto read = session_.read(plaintext, runtime_.now());
   for (const StreamId id : std::exchange(ended_, {})) forget_finished(id);
+  // Neither side has anything left to say.
+  if (read && goodbye_received_ && session_.stream_count() == 0) return on_bytes_end();
   if (!session_.output().empty()) wake_writer();
   return read;
 }
