@@ -46,7 +46,11 @@ ExitCode run_command(const ParsedCommand& parsed, Terminal terminal,
                                               : node::xdg_paths(environment);
   if (!paths) return output.failure(paths.error());
   Session session(output, *paths, parsed.args.seconds("timeout"));
-  Invocation invocation{.args = parsed.args, .output = output, .paths = *paths, .session = session};
+  Invocation invocation{.args = parsed.args,
+                        .output = output,
+                        .paths = *paths,
+                        .session = session,
+                        .environment = environment};
   return command.run(invocation);
 }
 

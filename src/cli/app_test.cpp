@@ -67,9 +67,8 @@ TEST(App, HelpGoesToStdoutAndEndsWell) {
   EXPECT_EQ(all.err, "");
   EXPECT_NE(all.out.find("Usage: warren"), std::string::npos);
   for (const CommandSpec& command : commands()) {
-    EXPECT_NE(all.out.find(std::string("\n  ") + std::string(command.name) + " "),
-              std::string::npos)
-        << command.name;
+    const bool listed = all.out.find("\n  " + std::string(command.name) + " ") != std::string::npos;
+    EXPECT_NE(listed, command.hidden) << command.name;
     const Ran one = run_words({std::string(command.name), "--help"});
     EXPECT_EQ(one.code, 0) << command.name;
     EXPECT_NE(one.out.find("Usage: warren " + std::string(command.name)), std::string::npos);
@@ -114,7 +113,8 @@ TEST(App, EveryCommandWithoutADaemonEndsInOneResultLine) {
   for (const CommandSpec& command : commands()) {
     if (command.name == "up") continue;
     const Ran ran = run_words(sample(command, home.path()));
-    const int expected = command.name == "id" ? 4 : 6;
+    // The harness of `interop` gives it an environment; there is none here.
+    const int expected = command.name == "id" ? 4 : command.name == "interop" ? 2 : 6;
     EXPECT_EQ(ran.code, expected) << command.name << ": " << ran.err;
     const auto lines = ran.lines();
     ASSERT_EQ(lines.size(), command.streams ? 2u : 1u) << command.name;

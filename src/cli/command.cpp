@@ -72,7 +72,7 @@ std::span<const CommandSpec> commands() {
                                     ping_command(),   perf_command(),      share_command(),
                                     shares_command(), unshare_command(),   verify_command(),
                                     get_command(),    transfers_command(), pause_command(),
-                                    resume_command(), cancel_command()};
+                                    resume_command(), cancel_command(),    interop_command()};
   return kCommands;
 }
 

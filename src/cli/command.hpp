@@ -63,6 +63,8 @@ struct CommandSpec {
   std::span<const OptionSpec> options;
   /// Prints lines before the result: with --json an error is a line of its own, too.
   bool streams = false;
+  /// For programs, not for people: left out of the list of commands, explained when asked for.
+  bool hidden = false;
   ExitCode (*run)(Invocation& invocation) = nullptr;
 };
 

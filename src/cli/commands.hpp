@@ -22,5 +22,6 @@ CommandSpec transfers_command();   // command_transfers.cpp
 CommandSpec pause_command();       //
 CommandSpec resume_command();      //
 CommandSpec cancel_command();      //
+CommandSpec interop_command();     // command_interop.cpp
 
 }  // namespace warren::cli

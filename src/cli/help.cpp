@@ -39,6 +39,8 @@ constexpr std::string_view kFilesTopic =
     "  listen_addresses:\n"
     "    - /ip4/0.0.0.0/udp/4001/quic-v1\n"
     "    - /ip6/::/udp/4001/quic-v1\n"
+    "    - /ip4/0.0.0.0/tcp/4001\n"
+    "    - /ip6/::/tcp/4001\n"
     "  mdns:\n"
     "    enabled: true\n"
     "limits:\n"
@@ -122,6 +124,7 @@ std::string help_on_all() {
       node::version());
   std::vector<std::vector<std::string>> rows;
   for (const CommandSpec& command : commands()) {
+    if (command.hidden) continue;
     rows.push_back({fmt::format("  {}", command.name), std::string(command.summary)});
   }
   text += format_table(rows) + "\nOptions of every command:\n" + option_rows(global_options());

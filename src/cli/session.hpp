@@ -57,6 +57,7 @@ struct Invocation {
   Output& output;
   const node::Paths& paths;
   Session& session;
+  const node::Environment& environment;
 };
 
 /// For commands that ask once: calls, and on success hands the answer to `show` for people before

@@ -117,7 +117,8 @@ awaitable<Result<json>> ping(Node& node, json request, TimePoint deadline) {
 }
 
 awaitable<Result<json>> echo(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream, co_await open(node, request, kEcho, deadline));
+  WARREN_CO_TRY(const auto stream,
+                co_await open(node, request, protocols::kEchoProtocol, deadline));
   WARREN_CO_TRY_VOID(
       co_await echo_once(node, *stream, request.value("bytes", std::size_t{0}), deadline));
   co_return json::object();
@@ -166,7 +167,8 @@ awaitable<Result<json>> connect_perf(Node& node, json request, TimePoint deadlin
 
 awaitable<Result<json>> sequential(Node& node, json request, TimePoint deadline) {
   for (std::size_t i = 0; i < request.value("count", std::size_t{0}); ++i) {
-    WARREN_CO_TRY(const auto stream, co_await open(node, request, kEcho, deadline));
+    WARREN_CO_TRY(const auto stream,
+                  co_await open(node, request, protocols::kEchoProtocol, deadline));
     WARREN_CO_TRY_VOID(co_await echo_once(node, *stream, 32, deadline));
   }
   co_return json::object();
@@ -181,7 +183,8 @@ struct Rendezvous {
 
 /// Opens a stream and waits until one byte has come back.
 awaitable<Result<>> open_and_echo(Node& node, json request, Rendezvous& all, TimePoint deadline) {
-  WARREN_CO_TRY(auto stream, co_await open(node, std::move(request), kEcho, deadline));
+  WARREN_CO_TRY(auto stream,
+                co_await open(node, std::move(request), protocols::kEchoProtocol, deadline));
   Bytes byte(1, 7);
   WARREN_CO_TRY_VOID(co_await stream->write(BytesView(byte), deadline));
   WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(byte, deadline));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/interop_stack.hpp"
 #include "crypto/sha256.hpp"
 
 namespace warren::interop {
@@ -16,17 +17,6 @@ awaitable<void> run_handler(Node& node, ProtocolStream stream,
                             awaitable<Result<>> (*serve)(Node&, Stream&, TimePoint)) {
   const auto served = co_await serve(node, *stream.stream, node.runtime.now() + kCaseTimeMax);
   if (!served) stream.stream->reset();
-}
-
-awaitable<Result<>> serve_echo(Node&, Stream& stream, TimePoint deadline) {
-  Bytes buffer(kWriteBytes);
-  for (;;) {
-    WARREN_CO_TRY(const std::size_t n, co_await stream.read_some(buffer, deadline));
-    if (n == 0) break;
-    WARREN_CO_TRY_VOID(co_await stream.write(BytesView(buffer).first(n), deadline));
-  }
-  stream.close_write();
-  co_return co_await stream.flush(deadline);
 }
 
 awaitable<Result<>> serve_sink(Node& node, Stream& stream, TimePoint deadline) {
@@ -109,7 +99,8 @@ Result<std::unique_ptr<Node>> Node::make(runtime::RealRuntime& runtime, std::str
                                          std::string_view ip, bool listen) {
   WARREN_TRY(crypto::PrivateKey key, crypto::PrivateKey::generate());
   auto node = std::make_unique<Node>(runtime, std::move(key));
-  WARREN_TRY(const Multiaddr address, add_stack(node->swarm, runtime, node->key, stack, ip));
+  WARREN_TRY(const Multiaddr address,
+             cli::add_interop_stack(node->swarm, runtime, node->key, stack, ip));
   if (listen) WARREN_TRY_VOID(node->swarm.listen(address));
   return node;
 }
@@ -124,6 +115,7 @@ Node::Node(runtime::RealRuntime& its_runtime, crypto::PrivateKey its_key)
 
 void Node::serve() {
   protocols::serve_ping(swarm);
+  protocols::serve_echo(swarm);
   protocols::serve_perf(swarm, {.streams_max = 256, .streams_per_peer_max = 64});
   const swarm::HandlerLimits many{.streams_per_peer_max = kStreamsMax, .streams_max = kStreamsMax};
   const auto handle = [&](std::string_view protocol,
@@ -135,7 +127,6 @@ void Node::serve() {
         },
         many);
   };
-  handle(kEcho, serve_echo);
   handle(kSink, serve_sink);
   handle(kHold, serve_hold);
   handle(kAbortUpload, serve_abort_upload);

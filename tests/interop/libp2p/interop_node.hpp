@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crypto/keys.hpp"
+#include "protocols/echo.hpp"
 #include "protocols/identify.hpp"
 #include "protocols/perf.hpp"
 #include "protocols/ping.hpp"
@@ -21,7 +22,6 @@ using runtime::awaitable;
 using swarm::ProtocolStream;
 using transport::Stream;
 
-inline constexpr std::string_view kEcho = "/echo/1.0.0";
 inline constexpr std::string_view kSink = "/interop/sink/1.0.0";
 inline constexpr std::string_view kHold = "/interop/hold/1.0.0";
 inline constexpr std::string_view kAbortUpload = "/interop/abort-upload/1.0.0";
@@ -70,11 +70,6 @@ class Node {
  private:
   void serve();
 };
-
-/// The transport of `stack` alone, added to `swarm`; returns where such a node listens.
-Result<Multiaddr> add_stack(swarm::Swarm& swarm, runtime::Runtime& runtime,
-                            const crypto::PrivateKey& key, std::string_view stack,
-                            std::string_view ip);
 
 /// Sends `bytes`, in pieces.
 awaitable<Result<>> write_all(Stream& stream, SharedBytes bytes, TimePoint deadline);

@@ -1,6 +1,7 @@
 // A js-libp2p node of one stack, and the few things about its streams that every script here needs.
 // js_peer.mjs and js_transport_interop.mjs share it.
 
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -29,7 +30,8 @@ export async function loadAll (modules) {
     ...await from('@chainsafe/libp2p-noise'),
     ...await from('@chainsafe/libp2p-yamux'),
     ...await from('@chainsafe/libp2p-quic'),
-    ...await from('@multiformats/multiaddr')
+    ...await from('@multiformats/multiaddr'),
+    ...await from('multiformats/bases/base58')
   }
 }
 
@@ -42,13 +44,30 @@ const LISTEN = {
 }
 
 /**
- * js-libp2p has no peer id for an ECDSA key, so a whole node cannot have one. Its handshakes can: the
- * part made by `factory` proves `key`, while the rest of the node keeps its own.
+ * js-libp2p has no peer id for an ECDSA key, and encodes such a key as nobody else does, so a whole
+ * node cannot have one. Its handshakes can: the part made by `factory` proves `key`, while the rest of
+ * the node keeps its own.
  */
 function proving (key, factory) {
   return components => factory(new Proxy(components, {
     get: (target, name) => name === 'privateKey' ? key : target[name]
   }))
+}
+
+/** A key on P-256 in the encoding of the specification, with what handshakes ask of a key. */
+function ecdsaKey () {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return {
+    type: 'ECDSA',
+    publicKey: { type: 'ECDSA', raw: publicKey.export({ type: 'spki', format: 'der' }) },
+    sign: data => sign('sha256', data.subarray(), privateKey)
+  }
+}
+
+/** The peer id of a key that is too long to be one itself. */
+function hashedPeerId (lib, publicKey) {
+  const digest = createHash('sha256').update(lib.publicKeyToProtobuf(publicKey)).digest()
+  return lib.base58btc.baseEncode(Uint8Array.from([0x12, digest.length, ...digest]))
 }
 
 /**
@@ -62,7 +81,7 @@ export async function startNode (lib, { stack, key = 'Ed25519', ip = '127.0.0.1'
   const encrypters = { noise: lib.noise, tls: lib.tls }
   const whole = key !== 'ECDSA'
   const privateKey = await lib.generateKeyPair(whole ? key : 'Ed25519')
-  const proven = whole ? privateKey : await lib.generateKeyPair('ECDSA', 'P-256')
+  const proven = whole ? privateKey : ecdsaKey()
   const libp2p = await lib.createLibp2p({
     privateKey,
     addresses: { listen: listen ? [LISTEN[stack](ip)] : [] },
@@ -78,7 +97,7 @@ export async function startNode (lib, { stack, key = 'Ed25519', ip = '127.0.0.1'
       ping: lib.ping({ maxInboundStreams: 16, maxOutboundStreams: 16 })
     }
   })
-  const peer = proven.publicKey.toString()
+  const peer = whole ? libp2p.peerId.toString() : hashedPeerId(lib, proven.publicKey)
   const addresses = libp2p.getMultiaddrs()
     .map(address => address.toString().replace(libp2p.peerId.toString(), peer))
   return { libp2p, peer, addresses }

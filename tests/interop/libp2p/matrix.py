@@ -21,7 +21,7 @@ STACKS = ["quic-v1", "tcp+noise", "tcp+tls", "ws+noise"]
 KEYS = ["Ed25519", "secp256k1", "RSA", "ECDSA"]
 # The stacks on which a peer's key is proven in different ways.
 KEY_STACKS = ["quic-v1", "tcp+noise", "tcp+tls"]
-# js-libp2p's QUIC is built without keys of this type.
+# js-libp2p's QUIC is built without keys of this type, and does not take the key of the handshake alone.
 IMPOSSIBLE = {("quic-v1", "ECDSA")}
 NOBODY = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 SPOKEN = {"/echo/1.0.0", "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/perf/1.0.0"}
@@ -177,6 +177,7 @@ class Matrix:
         for program in programs:
             words += [f"      {program.name}: {line}" for line in program.last_words()]
         self.failures.append("\n".join(words))
+        print(words[0], file=sys.stderr, flush=True)
 
     def run_row(self, stack, dialler_name):
         """The cells of one row."""
@@ -281,7 +282,8 @@ class Matrix:
             for dialler in ("js", "Warren"):
                 start = time.monotonic()
                 rows[stack, dialler] = self.run_row(stack, dialler)
-                print(f"{stack}, {dialler} dials: {time.monotonic() - start:.1f} s", file=sys.stderr)
+                print(f"{stack}, {dialler} dials: {time.monotonic() - start:.1f} s", file=sys.stderr,
+                      flush=True)
         held_cells = self.check_held(*held)
         table = Table([name for name, _ in self.cases()] + [f"held {self.options.seconds:g} s"])
         for key, cells in rows.items():
