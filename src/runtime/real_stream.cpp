@@ -23,6 +23,9 @@ using Descriptor = asio::posix::stream_descriptor;
 
 constexpr int kBacklog = 128;
 constexpr std::size_t kVectorsMax = 64;
+// Bytes that the kernel takes beyond those that are on their way. Measured over loopback: no slower
+// than without.
+constexpr int kUnsentBytes = 256 << 10;
 // Reads or writes that succeed at once before others get their turn.
 constexpr int kTurnsMax = 32;
 
@@ -84,6 +87,10 @@ class RealByteStream final : public ByteStream {
     // Small writes go out at once: the layers above gather what belongs together.
     const int on = 1;
     (void)::setsockopt(socket_->fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // On a slow link the kernel would queue megabytes, and what is urgent would wait behind them.
+    const int unsent_bytes = kUnsentBytes;
+    (void)::setsockopt(socket_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes,
+                       sizeof unsent_bytes);
   }
   ~RealByteStream() override { RealByteStream::close(); }
 
