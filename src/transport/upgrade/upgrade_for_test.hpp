@@ -48,6 +48,16 @@ inline awaitable<Result<RawStream>> name_ends(std::unique_ptr<ByteStream> stream
   co_return raw;
 }
 
+/// Waits in virtual time, at most for a while, until `done`.
+template <class Done>
+awaitable<bool> eventually(runtime::Runtime& runtime, Done done) {
+  for (int i = 0; i < 1'000; ++i) {
+    if (done()) co_return true;
+    co_await runtime.sleep_for(1ms);
+  }
+  co_return false;
+}
+
 /// A byte stream whose written bytes are cut off, or changed, somewhere.
 class TamperedStream final : public ByteStream {
  public:
