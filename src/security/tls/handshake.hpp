@@ -1,38 +1,34 @@
 #pragma once
-// The handshake of TLS 1.3 without I/O. Only .cpp files include it.
+// The handshake of libp2p's TLS without I/O. Only .cpp files include it.
 
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "security/tls/channel.hpp"
+#include "security/tls/progress.hpp"
 
 namespace warren::security::tls {
-
-/// Taken from one peer in one handshake. Ours makes about 1,500; a certificate may have 16 KiB.
-inline constexpr std::size_t kHandshakeBytesMax = 64u << 10;
 
 class Handshake final : public SecureHandshake {
  public:
   Handshake(std::shared_ptr<const Context> context, Side side, std::optional<PeerId> expected,
             std::uint64_t records_per_key = kRecordsPerKey);
+  Handshake(const Handshake&) = delete;
+  Handshake& operator=(const Handshake&) = delete;
 
-  Bytes take_output() override { return std::exchange(session_->pipe.spill, {}); }
-  std::size_t wants() const override;
-  Result<std::size_t> feed(BytesView in) override;
-  bool done() const override { return done_; }
+  Bytes take_output() override { return progress_.take_output(); }
+  std::size_t wants() const override { return progress_.wants(); }
+  Result<std::size_t> feed(BytesView in) override { return progress_.feed(in); }
+  bool done() const override { return progress_.done(); }
   Outcome take_outcome() override;
 
  private:
-  void advance();
-  void finish();
+  Error failure();
+  Result<> end();
 
-  std::unique_ptr<Session> session_;
+  Progress progress_;
   std::uint64_t records_per_key_;
-  std::size_t bytes_fed_ = 0;
-  bool done_ = false;
   std::string muxer_;
-  std::optional<Error> failed_;
 };
 
 }  // namespace warren::security::tls

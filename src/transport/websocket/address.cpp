@@ -1,5 +1,9 @@
 #include "transport/websocket/address.hpp"
 
+#include <algorithm>
+#include <initializer_list>
+#include <vector>
+
 namespace warren::transport::websocket {
 namespace {
 
@@ -7,31 +11,37 @@ using multiformats::Component;
 using multiformats::Protocol;
 
 // What stands behind the TCP port, without the peer; empty without such a port.
-std::vector<Protocol> above_tcp(const Multiaddr& address) {
-  std::vector<Protocol> above;
+std::vector<Component> above_tcp(const Multiaddr& address) {
+  std::vector<Component> above;
   bool found = false;
-  for (const Component& component : address.without_peer().components()) {
-    if (found) {
-      above.push_back(component.protocol);
-    } else {
-      found = component.protocol == Protocol::kTcp;
-    }
+  for (Component& component : address.without_peer().components()) {
+    if (found) above.push_back(std::move(component));
+    found |= component.protocol == Protocol::kTcp;
   }
   return above;
+}
+
+bool spell(const std::vector<Component>& components, std::initializer_list<Protocol> protocols) {
+  return std::ranges::equal(components, protocols, {}, &Component::protocol);
 }
 
 }  // namespace
 
 std::optional<Endpoint> plain_endpoint(const Multiaddr& address) {
-  if (above_tcp(address) != std::vector{Protocol::kWs}) return std::nullopt;
+  if (!spell(above_tcp(address), {Protocol::kWs})) return std::nullopt;
   return address.endpoint();
 }
 
-bool is_over_tls(const Multiaddr& address) {
+std::optional<SecureTarget> secure_target(const Multiaddr& address) {
   const auto above = above_tcp(address);
-  return above == std::vector{Protocol::kWss} ||
-         above == std::vector{Protocol::kTls, Protocol::kWs} ||
-         above == std::vector{Protocol::kTls, Protocol::kSni, Protocol::kWs};
+  const bool named = spell(above, {Protocol::kTls, Protocol::kSni, Protocol::kWs});
+  if (!named && !spell(above, {Protocol::kWss}) && !spell(above, {Protocol::kTls, Protocol::kWs})) {
+    return std::nullopt;
+  }
+  const auto endpoint = address.endpoint();
+  if (!endpoint) return std::nullopt;
+  return SecureTarget{*endpoint,
+                      named ? std::string(as_text(above[1].value)) : endpoint->ip.to_string()};
 }
 
 Multiaddr plain_address(const Endpoint& endpoint) {

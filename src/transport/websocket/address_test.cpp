@@ -29,14 +29,22 @@ TEST(WebSocketAddress, TakesNoOther) {
 }
 
 TEST(WebSocketAddress, KnowsTheThreeSpellingsOfTls) {
-  for (const std::string_view text :
-       {"/ip4/192.0.2.1/tcp/443/wss", "/dns4/example.com/tcp/443/wss",
-        "/ip4/192.0.2.1/tcp/443/tls/ws", "/dns/example.com/tcp/443/tls/sni/example.com/ws"}) {
-    EXPECT_TRUE(is_over_tls(address(text))) << text;
-    EXPECT_TRUE(is_over_tls(address(std::string(text).append(kPeer)))) << text;
+  const auto name_of = [](std::string text) {
+    const auto target = secure_target(address(text));
+    const auto with_peer = secure_target(address(text.append(kPeer)));
+    EXPECT_EQ(target.has_value(), with_peer.has_value());
+    return target ? target->name + " at " + target->endpoint.to_string() : "none";
+  };
+  EXPECT_EQ(name_of("/ip4/192.0.2.1/tcp/443/wss"), "192.0.2.1 at 192.0.2.1:443");
+  EXPECT_EQ(name_of("/ip4/192.0.2.1/tcp/443/tls/ws"), "192.0.2.1 at 192.0.2.1:443");
+  EXPECT_EQ(name_of("/ip6/2001:db8::1/tcp/443/tls/sni/a.example/ws"),
+            "a.example at [2001:db8::1]:443");
+  for (const std::string text :
+       {"/ip4/192.0.2.1/tcp/80/ws", "/ip4/192.0.2.1/tcp/443/tls", "/dns4/a.example/tcp/443/wss",
+        "/ip4/192.0.2.1/tcp/443/sni/a.example/ws", "/ip4/192.0.2.1/udp/443/wss",
+        "/ip4/192.0.2.1/tcp/443/tls/sni/a.example/wss"}) {
+    EXPECT_EQ(name_of(text), "none") << text;
   }
-  EXPECT_FALSE(is_over_tls(address("/ip4/192.0.2.1/tcp/80/ws")));
-  EXPECT_FALSE(is_over_tls(address("/ip4/192.0.2.1/tcp/443/tls")));
 }
 
 TEST(WebSocketAddress, SpellsItsOwn) {

@@ -14,8 +14,10 @@ using runtime::awaitable;
 using runtime::ByteStream;
 using runtime::Wake;
 
-// A pong or a close frame that the peer does not take in this time ends the connection.
-constexpr Duration kControlTimeMax = 10s;
+// A pong that the peer does not take in this time ends the connection.
+constexpr Duration kPongTimeMax = 10s;
+// A close frame is a courtesy.
+constexpr Duration kCloseTimeMax = 1s;
 // Payload of a masked frame: what is copied, and then written at once.
 constexpr std::size_t kMaskedBytesMax = 128u << 10;
 // Keys are asked for in bulk.
@@ -52,6 +54,7 @@ struct Core {
   std::optional<CloseStatus> close_status;  ///< To be sent.
   bool closing = false;                     ///< A close frame is sent or to be sent.
   bool flushing = false;                    ///< A task sends control frames.
+  bool pong_under_way = false;              ///< And what it sends now is a pong.
   bool closed = false;                      ///< close() was called.
 
   std::array<std::uint8_t, kKeysAtOnce * sizeof(MaskKey)> keys{};
@@ -92,9 +95,12 @@ awaitable<void> flush(CorePtr core) {
                                  : control_frame(Opcode::kPong, *core->pong, core->next_key());
     core->pong.reset();
     core->close_status.reset();
+    core->pong_under_way = !is_close;
     const BytesView part = frame;
-    const auto written =
-        co_await core->inner->write_all({&part, 1}, core->shared->runtime.now() + kControlTimeMax);
+    const TimePoint deadline =
+        core->shared->runtime.now() + (is_close ? kCloseTimeMax : kPongTimeMax);
+    const auto written = co_await core->inner->write_all({&part, 1}, deadline);
+    core->pong_under_way = false;
     core->writing = false;
     if (!written) core->write_failed = written.error();
     if (is_close) (void)core->inner->close_write();
@@ -186,11 +192,12 @@ class WebSocketStream final : public ByteStream {
     for (;;) {
       if (core->reader.closed()) co_return std::size_t{0};
       std::size_t got = 0;
-      if (core->first_read < core->first.size()) {
+      if (!core->first.empty()) {
         const BytesView rest = BytesView(core->first).subspan(core->first_read);
         got = std::min(rest.size(), out.size());
         std::ranges::copy(rest.first(got), out.begin());
         core->first_read += got;
+        if (got == rest.size()) core->first = {};
       } else {
         WARREN_CO_TRY(got, co_await core->inner->read_some(out, deadline));
         if (got == 0) co_return std::size_t{0};
@@ -240,7 +247,7 @@ class WebSocketStream final : public ByteStream {
   void close() override {
     if (std::exchange(core_->closed, true)) return;
     // A close frame that is on its way may still go out.
-    if (!core_->flushing) core_->inner->close();
+    if (!core_->flushing || core_->pong_under_way) core_->inner->close();
   }
 
  private:

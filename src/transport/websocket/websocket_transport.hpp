@@ -3,23 +3,30 @@
 // Source: libp2p specs, websockets/README.md; RFC 6455.
 
 #include <memory>
+#include <string>
 
 #include "transport/transport.hpp"
 #include "transport/upgrade/upgrader.hpp"
+
+namespace warren::security {
+class WebTls;
+}
 
 namespace warren::transport::websocket {
 
 struct Shared;
 
-/// A transport for /ip4|ip6/.../tcp/PORT/ws. Addresses with TLS below WebSocket (/wss, /tls/ws,
-/// /tls/sni/.../ws) are refused as kUnsupported: they need a certificate that an authority signed.
-/// A port is either TCP's or WebSocket's.
+/// A transport for /ip4|ip6/.../tcp/PORT/ws. It also dials, but does not listen on, WebSocket over
+/// TLS: /wss, /tls/ws, /tls/sni/NAME/ws, where the server shows a certificate for NAME, or for the
+/// IP address, that an authority has signed. A port is either TCP's or WebSocket's.
 class WebSocketTransport final : public Transport {
  public:
   /// `securities` in the order in which they are proposed; at least one. `runtime` must outlive
-  /// this. close() must have ended before the destructor.
+  /// this. `authorities` are trusted for TLS, certificates in PEM; empty: those of the system.
+  /// close() must have ended before the destructor.
   WebSocketTransport(runtime::Runtime& runtime, crypto::PublicKey identity,
-                     Upgrader::Securities securities, UpgradeConfig config = {});
+                     Upgrader::Securities securities, UpgradeConfig config = {},
+                     std::string authorities = {});
 
   bool can_dial(const Multiaddr& address) const override;
   awaitable<Result<std::shared_ptr<Connection>>> dial(Multiaddr address,
@@ -32,7 +39,11 @@ class WebSocketTransport final : public Transport {
   const Upgrader& upgrader() const { return upgrader_; }
 
  private:
+  awaitable<Result<>> load_authorities();
+
   runtime::Runtime& runtime_;
+  std::string authorities_;
+  std::shared_ptr<const security::WebTls> web_tls_;  ///< From the first dial over TLS on.
   std::shared_ptr<Shared> shared_;
   Upgrader upgrader_;
 };
