@@ -150,7 +150,7 @@ class Manager {
   Result<std::unique_ptr<ConnectionScope>> open_connection(
       Direction direction, const Endpoint& remote, bool uses_descriptor,
       const std::optional<PeerId>& expected = std::nullopt);
-  /// Whether more than half of what new connections `remote` may make in a time is used up. What
+  /// Whether half of the connections that `remote` may have, or make in a time, is used up. What
   /// cannot be sure of the address (QUIC) lets it show itself first: else somebody who forges it
   /// could use up the rest.
   bool is_busy_source(const IpAddress& remote);

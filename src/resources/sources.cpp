@@ -136,6 +136,7 @@ bool Sources::is_busy(const IpAddress& ip, TimePoint now) const {
       continue;
     }
     const Source& source = found->second;
+    if (source.connections * 2 >= rule.connections_max) return true;
     if (refilled(source.tokens, source.at, now, rule.rate) < rule.rate.burst / 2) return true;
   }
   return false;

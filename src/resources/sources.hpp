@@ -33,7 +33,7 @@ class Sources {
   /// Counts one connection from `ip`, or says why not.
   Admission admit(const IpAddress& ip, TimePoint now);
   void leave(const Ticket& ticket);
-  /// Whether less than half of what `ip` may do at once is left.
+  /// Whether half of what `ip` may do at once, or hold, is used up.
   bool is_busy(const IpAddress& ip, TimePoint now) const;
   std::size_t size() const { return internet_.size() + private_.size(); }
   /// Connections counted for exactly this address or prefix.

@@ -89,6 +89,11 @@ TEST(Sources, AnAddressIsBusyWhenHalfOfItsBurstIsGone) {
   EXPECT_TRUE(sources.is_busy(ip("192.0.2.7"), admit.now));
   EXPECT_FALSE(sources.is_busy(ip("192.0.2.7"), admit.now + 5s));
   EXPECT_EQ(sources.size(), 1u) << "asking remembers nothing";
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(sources.is_busy(ip("192.0.2.8"), admit.now));
+    admit("192.0.2.8", false);
+  }
+  EXPECT_TRUE(sources.is_busy(ip("192.0.2.8"), admit.now + 1h)) << "four of eight are open";
 }
 
 TEST(Sources, TheTableIsBoundedAndForgetsWhoIsQuiet) {

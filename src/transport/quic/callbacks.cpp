@@ -4,6 +4,16 @@
 
 namespace warren::transport::quic {
 
+namespace {
+// Source: CVE-2023-39322 of the Go standard library, which takes as many.
+constexpr std::uint64_t kLateCryptoBytesMax = 65'536;
+// The library's decrypt callback is given nothing of ours.
+thread_local OpenedPackets* opened_packets = nullptr;
+}  // namespace
+
+OpenedPackets::OpenedPackets() { opened_packets = this; }
+OpenedPackets::~OpenedPackets() { opened_packets = nullptr; }
+
 /// Friend of QuicConnection: the only code between the C library and its private parts.
 struct Callbacks {
   static QuicConnection& self(void* user_data) { return *static_cast<QuicConnection*>(user_data); }
@@ -82,6 +92,34 @@ struct Callbacks {
     return 0;
   }
 
+  static int recv_crypto_data(ngtcp2_conn* conn, ngtcp2_encryption_level level,
+                              std::uint64_t offset, const std::uint8_t* data, std::size_t size,
+                              void* user_data) {
+    QuicConnection& connection = self(user_data);
+    // The TLS library gathers messages of any length. After the handshake there is little to say: a
+    // session ticket or two.
+    if (connection.ready_) {
+      connection.late_crypto_bytes_ += size;
+      if (connection.late_crypto_bytes_ > kLateCryptoBytesMax) {
+        connection.verify_error_ =
+            Error(ErrorCode::kTooLarge,
+                  "the peer sent more than 65536 bytes of TLS messages after the handshake");
+        return NGTCP2_ERR_CRYPTO;
+      }
+    }
+    return ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, size, user_data);
+  }
+
+  static int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead,
+                     const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* in,
+                     std::size_t size, const std::uint8_t* nonce, std::size_t nonce_size,
+                     const std::uint8_t* header, std::size_t header_size) {
+    const int code = ngtcp2_crypto_decrypt_cb(out, aead, context, in, size, nonce, nonce_size,
+                                              header, header_size);
+    if (code == 0 && opened_packets != nullptr) ++opened_packets->count_;
+    return code;
+  }
+
   static int recv_stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void*) {
     return 0;  // read_pkt reports it as draining.
   }
@@ -109,10 +147,10 @@ ngtcp2_callbacks make_callbacks(bool server) {
     callbacks.client_initial = ngtcp2_crypto_client_initial_cb;
     callbacks.recv_retry = ngtcp2_crypto_recv_retry_cb;
   }
-  callbacks.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+  callbacks.recv_crypto_data = Callbacks::recv_crypto_data;
   callbacks.handshake_completed = Callbacks::handshake_completed;
   callbacks.encrypt = ngtcp2_crypto_encrypt_cb;
-  callbacks.decrypt = ngtcp2_crypto_decrypt_cb;
+  callbacks.decrypt = Callbacks::decrypt;
   callbacks.hp_mask = ngtcp2_crypto_hp_mask_cb;
   callbacks.recv_stream_data = Callbacks::recv_stream_data;
   callbacks.acked_stream_data_offset = Callbacks::acked_stream_data_offset;

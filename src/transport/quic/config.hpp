@@ -29,6 +29,10 @@ struct QuicConfig {
   std::uint64_t small_window_bytes = 1u << 20;
   /// What a peer may send before it is proven to us.
   std::uint64_t handshake_window_bytes = 256u << 10;
+  /// What the QUIC library may hold for one connection beside the bytes of its window: packets in
+  /// flight, gaps, ids, answers. Beyond: the connection ends. In flight at 10 Gbit/s over 13 ms are
+  /// 13,000 packets of 400 bytes here.
+  std::size_t library_bytes_max = 12u << 20;
   /// Bytes one stream takes from its writer beyond what is in flight; then the writer waits.
   std::size_t unsent_bytes_max = 1u << 20;
   /// UDP payload sent after the handshake on paths other than loopback, without path MTU probing

@@ -15,6 +15,8 @@ namespace {
 
 // A window that is half used up within this time, or four round trips, was too small.
 constexpr Duration kBusyWindowTime = 100ms;
+constexpr std::size_t kLibraryStepBytes = 128 << 10;
+constexpr std::size_t kLibraryNeedBytes = 1 << 20;
 constexpr std::uint64_t kGrowthBytesMin = 32 << 10;  // Less is not worth a frame.
 constexpr std::size_t kCidBytes = 8;  // Ours; enough to be unguessable among 160 connections.
 
@@ -78,6 +80,8 @@ QuicConnection::QuicConnection(ConnectionOwner& owner, PeerId local_peer, Connec
           std::min(owner.config().first_stream_window_bytes, stream_window_bytes_max_)),
       scope_(std::move(start.scope)),
       unsent_bytes_max_(owner.config().unsent_bytes_max),
+      library_bytes_max_(owner.config().library_bytes_max),
+      library_([this](std::size_t bytes) { return allow_library(bytes); }),
       ready_signal_(runtime_.make_signal()),
       accept_signal_(runtime_.make_signal()),
       stream_credit_(runtime_) {
@@ -162,13 +166,13 @@ Result<> QuicConnection::start_quic(const ConnectionStart& start) {
     params.stateless_reset_token_present = 1;
     owner_->make_reset_token(own, params.stateless_reset_token);
     code = ngtcp2_conn_server_new(&raw, &start.header.scid, &own, &path.path, start.header.version,
-                                  &callbacks, &settings, &params, nullptr, this);
+                                  &callbacks, &settings, &params, library_.functions(), this);
   } else {
     ngtcp2_cid first{};
     first.datalen = 16;
     runtime_.random_bytes({first.data, first.datalen});
     code = ngtcp2_conn_client_new(&raw, &first, &own, &path.path, NGTCP2_PROTO_VER_V1, &callbacks,
-                                  &settings, &params, nullptr, this);
+                                  &settings, &params, library_.functions(), this);
   }
   if (code != 0) {
     return fail(ErrorCode::kInternal,
@@ -180,9 +184,25 @@ Result<> QuicConnection::start_quic(const ConnectionStart& start) {
   return {};
 }
 
+bool QuicConnection::allow_library(std::size_t bytes) {
+  if (bytes <= window_.bytes + library_reserved_bytes_) return true;
+  const std::size_t missing = bytes - window_.bytes - library_reserved_bytes_;
+  const std::size_t step = (missing / kLibraryStepBytes + 1) * kLibraryStepBytes;
+  if (library_reserved_bytes_ + step > library_bytes_max_) return false;
+  // A little every connection needs; for more there has to be room.
+  const resources::Need need = library_reserved_bytes_ + step <= kLibraryNeedBytes
+                                   ? resources::Need::kNecessary
+                                   : resources::Need::kOptional;
+  if (!scope_->reserve_memory(step, need)) return false;
+  library_reserved_bytes_ += step;
+  return true;
+}
+
 void QuicConnection::on_handshake_completed() {
   ready_ = true;
   if (server_) info_.remote_address = Multiaddr::quic(remote_);
+  // The packet in hand has proven the peer.
+  if (local_ip_.is_unspecified() && is_own_address(packet_to_)) local_ip_ = packet_to_;
   const Endpoint local{local_ip_.is_unspecified() ? local_.ip : local_ip_, local_.port, 0};
   info_.local_address = Multiaddr::quic(local);
   ngtcp2_conn_set_keep_alive_timeout(
@@ -358,12 +378,17 @@ void QuicConnection::read_packet(const runtime::ReceivedBatch& batch, BytesView 
   }
   bytes_received_ += packet.size();
   received_ = true;
-  if (is_own_address(batch.to.ip)) local_ip_ = batch.to.ip;
   PathBuffer path(local_, batch.from);
   ngtcp2_pkt_info info{};
   info.ecn = batch.ecn;
+  packet_to_ = batch.to.ip;
+  const OpenedPackets opened;
   const int code = ngtcp2_conn_read_pkt(conn_.get(), &path.path, &info, packet.data(),
                                         packet.size(), to_timestamp(now));
+  // Where we send from changes only by what the peer itself has sent, which keys of the handshake
+  // do not show: anybody has those of Initial packets.
+  const bool from_peer = opened.count() > 0 && (packet[0] & 0x80) == 0;
+  if (from_peer && is_own_address(batch.to.ip)) local_ip_ = batch.to.ip;
   if (code != 0) {
     on_library_error(code);
     return;
@@ -397,9 +422,14 @@ void QuicConnection::on_library_error(int code) {
   ngtcp2_ccerr tell{};
   ngtcp2_ccerr_default(&tell);
   switch (code) {
-    case NGTCP2_ERR_DRAINING:
-      fail_with(Error(ErrorCode::kClosed, close_text(received_close(conn_.get()))), nullptr);
+    case NGTCP2_ERR_DRAINING: {
+      const ngtcp2_ccerr received = received_close(conn_.get());
+      const bool full = !ready_ && received.error_code == NGTCP2_CONNECTION_REFUSED;
+      fail_with(full ? Error(ErrorCode::kLimited, "the peer has no room for this connection")
+                     : Error(ErrorCode::kClosed, close_text(received)),
+                nullptr);
       return;
+    }
     case NGTCP2_ERR_DROP_CONN:
     case NGTCP2_ERR_RETRY:
       fail_with(Error(ErrorCode::kReset, "the handshake was dropped"), nullptr);
@@ -412,6 +442,14 @@ void QuicConnection::on_library_error(int code) {
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
       fail_with(Error(ErrorCode::kTimedOut,
                       fmt::format("no answer from {} in time", info_.remote_address.to_string())),
+                nullptr);
+      finished_ = true;
+      return;
+    case NGTCP2_ERR_NOMEM:
+      // The library is in no state to say goodbye; what the peer still sends gets a reset.
+      fail_with(Error(ErrorCode::kLimited,
+                      fmt::format("the connection would need more than {} bytes beside its window",
+                                  library_reserved_bytes_)),
                 nullptr);
       finished_ = true;
       return;
@@ -444,6 +482,15 @@ void QuicConnection::close(CloseCode code, std::string_view reason) {
   fail_with(Error(ErrorCode::kClosed,
                   reason.empty() ? "the connection was closed here" : std::string(reason)),
             &tell);
+}
+
+void QuicConnection::fail_without_route() {
+  if (server_) return;
+  fail_with(Error(ErrorCode::kUnreachable,
+                  fmt::format("no way to {}: {}", info_.remote_address.to_string(),
+                              unreachable_->message())),
+            nullptr);
+  finished_ = true;
 }
 
 void QuicConnection::close_if_refused() {

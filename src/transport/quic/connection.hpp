@@ -11,6 +11,7 @@
 #include "resources/manager.hpp"
 #include "runtime/wait_list.hpp"
 #include "transport/quic/config.hpp"
+#include "transport/quic/library_memory.hpp"
 #include "transport/quic/ngtcp2_compat.hpp"
 #include "transport/quic/stream_state.hpp"
 #include "transport/quic/tls_context.hpp"
@@ -47,8 +48,9 @@ class ConnectionOwner {
   virtual void connection_dirty(QuicConnection& connection) = 0;
   /// The peer is proven and streams may be opened; its scope has been told.
   virtual void connection_ready(QuicConnection& connection) = 0;
-  /// Sends one batch; false when the socket is full.
-  virtual bool send(const runtime::SendBatch& batch) = 0;
+  /// Sends one batch; false when the socket is full. Errors: kUnreachable and others, after which
+  /// the batch is gone.
+  virtual Result<bool> send(const runtime::SendBatch& batch) = 0;
   /// A buffer of at least 128 KiB for building packets, valid until the call returns.
   virtual MutableBytes packet_buffer() = 0;
 
@@ -113,6 +115,7 @@ class QuicConnection final : public Connection, public StreamOwner {
   void stream_drained(std::int64_t stream_id) override { unread_.erase(stream_id); }
 
   const Endpoint& remote() const { return remote_; }
+  const LibraryMemory& library() const { return library_; }
   /// It is to be closed with kResourceLimit: not at once, the library may be in the middle of a
   /// packet, but as soon as the endpoint gets to it.
   void refuse(Error why) { refusal_ = std::move(why); }
@@ -128,6 +131,9 @@ class QuicConnection final : public Connection, public StreamOwner {
   Result<> start_tls(const TlsContext& tls);
   Result<> start_quic(const ConnectionStart& start);
   void on_handshake_completed();
+  /// Whether the library may hold so much in all: as much as its window, and more as far as the
+  /// resource manager gives it.
+  bool allow_library(std::size_t bytes);
   /// Promises the peer up to `bytes` more of the connection's window; less, or nothing, when the
   /// memory is not there.
   void grow_window(std::uint64_t bytes, resources::Need need);
@@ -143,13 +149,19 @@ class QuicConnection final : public Connection, public StreamOwner {
                             std::uint64_t now);
   bool send_batch(BytesView bytes, std::size_t segment, std::uint8_t ecn, const Endpoint& to);
   bool send_blocked();
+  /// True: the socket took it, or lost it.
+  bool hand_over(const runtime::SendBatch& batch);
+  /// Without an answer yet, and the machine knows no way to the peer.
+  bool no_route() const { return unreachable_ && !ready_ && !end_; }
+  void fail_without_route();
 
   ConnectionOwner* owner_;  // Null once detached.
   runtime::Runtime& runtime_;
   bool server_;
   Endpoint local_;
   Endpoint remote_;
-  IpAddress local_ip_;
+  IpAddress local_ip_;   // What the peer sends to, and we send from.
+  IpAddress packet_to_;  // Of the packet in hand.
   std::optional<PeerId> expected_;
   TimePoint handshake_deadline_;
   std::uint64_t window_bytes_max_;
@@ -157,13 +169,18 @@ class QuicConnection final : public Connection, public StreamOwner {
   std::uint64_t first_stream_window_bytes_;
   std::unique_ptr<resources::ConnectionScope> scope_;
   std::size_t unsent_bytes_max_;
+  std::size_t library_bytes_max_;
   ConnectionInfo info_;
   std::optional<Error> verify_error_;
+  std::uint64_t late_crypto_bytes_ = 0;  // Of TLS, after the handshake.
   std::optional<Error> refusal_;
+  std::optional<Error> unreachable_;  // By the last batch.
 
   struct DeleteConn {
     void operator()(ngtcp2_conn* conn) const { ngtcp2_conn_del(conn); }
   };
+  LibraryMemory library_;
+  std::size_t library_reserved_bytes_ = 0;  // Beyond the window; part of what scope_ holds.
   ngtcp2_crypto_conn_ref ref_{};
   TlsSession tls_;
   std::unique_ptr<ngtcp2_conn, DeleteConn> conn_;

@@ -165,11 +165,10 @@ void QuicEndpoint::rearm(QuicConnection& connection) {
   if (expiry < armed_) timer_signal_->notify();
 }
 
-bool QuicEndpoint::send(const runtime::SendBatch& batch) {
-  const auto sent = socket_->try_send(batch);
-  // An unreachable network is a lost packet: loss recovery and timers decide what follows.
+Result<bool> QuicEndpoint::send(const runtime::SendBatch& batch) {
+  auto sent = socket_->try_send(batch);
   if (!sent) log::debug("quic", "{}", sent.error().message());
-  return !sent || *sent;
+  return sent;
 }
 
 // ------------------------------------------------------------------------------ connections

@@ -48,7 +48,7 @@ class QuicEndpoint final : private ConnectionOwner {
   void make_reset_token(const ngtcp2_cid& id, std::uint8_t* token) override;
   void connection_dirty(QuicConnection& connection) override;
   void connection_ready(QuicConnection& connection) override;
-  bool send(const runtime::SendBatch& batch) override;
+  Result<bool> send(const runtime::SendBatch& batch) override;
   MutableBytes packet_buffer() override { return packet_buffer_; }
 
   awaitable<void> receive_loop();

@@ -92,12 +92,21 @@ bool QuicConnection::send_batch(BytesView bytes, std::size_t segment, std::uint8
   if (bytes.empty()) return true;
   const runtime::SendBatch batch{
       .to = to, .bytes = bytes, .segment_bytes = segment, .from = local_ip_, .ecn = ecn};
-  if (owner_->send(batch)) {
+  if (hand_over(batch)) {
     bytes_sent_ += bytes.size();
     return true;
   }
   blocked_ = Blocked{to_bytes(bytes), segment, ecn, to};
   return false;
+}
+
+bool QuicConnection::hand_over(const runtime::SendBatch& batch) {
+  auto sent = owner_->send(batch);
+  unreachable_.reset();
+  if (sent) return *sent;
+  // Once there was an answer, this is a lost packet: loss recovery and timers decide what follows.
+  if (sent.error().code() == ErrorCode::kUnreachable) unreachable_ = std::move(sent).error();
+  return true;
 }
 
 bool QuicConnection::send_blocked() {
@@ -107,7 +116,7 @@ bool QuicConnection::send_blocked() {
                                  .segment_bytes = held.segment,
                                  .from = local_ip_,
                                  .ecn = held.ecn};
-  if (!owner_->send(batch)) return false;
+  if (!hand_over(batch)) return false;
   bytes_sent_ += held.bytes.size();
   blocked_.reset();
   return true;
@@ -180,6 +189,7 @@ bool QuicConnection::flush(TimePoint now) {
   }
   if (open) open = send_batch(BytesView(buffer).subspan(start, end - start), segment, ecn, to);
   ngtcp2_conn_update_pkt_tx_time(conn_.get(), timestamp);
+  if (no_route()) fail_without_route();
   // More to send, and neither congestion control nor pacing holds it back.
   if (open && total >= budget) owner_->connection_dirty(*this);
   return open;

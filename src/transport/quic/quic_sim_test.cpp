@@ -2,78 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "sim/world.hpp"
-#include "transport/quic/quic_transport.hpp"
+#include "transport/quic/quic_sim_for_test.hpp"
 
 namespace warren::transport::quic {
 namespace {
 
-crypto::PrivateKey identity(std::uint8_t number) {
-  return crypto::PrivateKey::from_seed(Bytes(32, number));
-}
-
-PeerId peer_of(const crypto::PrivateKey& key) {
-  return PeerId::from_public_key(key.public_key().protobuf());
-}
-
-/// One node with a QUIC transport on the host of its number.
-struct Host {
-  explicit Host(sim::World& world, std::uint8_t number, QuicConfig config = {})
-      : runtime(world.make_runtime(number)), key(identity(number)) {
-    transport = make_quic_transport(*runtime, key, config).value();
-  }
-  PeerId peer() const { return peer_of(key); }
-
-  std::unique_ptr<runtime::Runtime> runtime;
-  crypto::PrivateKey key;
-  std::unique_ptr<Transport> transport;
-};
-
-Multiaddr address_of(sim::Host host) { return Multiaddr::quic({sim::host_v4(host), 4001, 0}); }
-
-struct Pair {
-  explicit Pair(sim::World& given, QuicConfig config = {})
-      : world(given), a(given, 1, config), b(given, 2, config) {
-    listener = b.transport->listen(Multiaddr::quic({{}, 4001, 0})).value();
-  }
-  ~Pair() { sim::run(world, close_all()); }
-  awaitable<bool> close_all() {
-    co_await a.transport->close();
-    co_await b.transport->close();
-    co_return true;
-  }
-  Result<std::shared_ptr<Connection>> dial(std::optional<PeerId> expected) {
-    return sim::run(world,
-                    a.transport->dial(address_of(2), std::move(expected), a.runtime->now() + 10s));
-  }
-  std::shared_ptr<Connection> accept() { return sim::run(world, listener->accept()).value(); }
-
-  sim::World& world;
-  Host a, b;
-  std::unique_ptr<Listener> listener;
-};
-
-Bytes pattern(std::size_t count) {
-  Bytes bytes(count);
-  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::uint8_t>(i * 7919 >> 3);
-  return bytes;
-}
-
-awaitable<Result<>> send_all(Connection& connection, Bytes bytes) {
-  WARREN_CO_TRY(const auto stream, co_await connection.open_stream(kNever));
-  WARREN_CO_TRY_VOID(co_await stream->write(SharedBytes(std::move(bytes)), kNever));
-  stream->close_write();
-  co_return co_await stream->flush(kNever);
-}
-
-awaitable<Result<Bytes>> receive_all(Connection& connection, std::size_t bytes_max) {
-  WARREN_CO_TRY(const auto stream, co_await connection.accept_stream());
-  Bytes bytes(bytes_max);
-  WARREN_CO_TRY(const std::size_t count, co_await stream->read_full(bytes, kNever));
-  stream->close_write();
-  bytes.resize(count);
-  co_return bytes;
-}
+using namespace quic::testing;
 
 TEST(QuicOverSimulatedNetwork, CarriesEveryByteThroughLossAndReordering) {
   sim::World world(sim::seed_from_env(7));
@@ -237,6 +171,18 @@ TEST(QuicOverSimulatedNetwork, HalfOpenHandshakesAreBoundedAndHonestDialersGetIn
     const auto close = runtime::start_task(world.executor(), ghost->transport->close(), [] {});
     world.run_for(10ms);
   }
+}
+
+TEST(QuicOverSimulatedNetwork, AnAddressWithoutARouteFailsAtOnce) {
+  sim::World world(1);
+  Pair pair(world);
+  const TimePoint start = world.now();
+  const Multiaddr nowhere = Multiaddr::quic({IpAddress::v4(203, 0, 113, 1), 4001, 0});
+  const auto dialled =
+      sim::run(world, pair.a.transport->dial(nowhere, std::nullopt, world.now() + 10s));
+  ASSERT_FALSE(dialled);
+  EXPECT_EQ(dialled.error().code(), ErrorCode::kUnreachable);
+  EXPECT_LE(world.now() - start, 1ms);
 }
 
 TEST(QuicOverSimulatedNetwork, GarbageOnTheSocketIsIgnored) {

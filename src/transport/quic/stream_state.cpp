@@ -213,8 +213,15 @@ void StreamState::on_acked(std::uint64_t count) {
 void StreamState::on_stop_sending(std::uint64_t code) {
   if (send_error_ || (fin_sent_ && unacked_bytes_ == 0)) return;
   send_error_ = Error(ErrorCode::kReset, fmt::format("the peer stopped reading (0x{:x})", code));
+  drop_unsent();
   writable_->notify();
   acknowledged_->notify();
+}
+
+void StreamState::drop_unsent() {
+  const std::size_t kept = send_index_ + (send_offset_ > 0 ? 1 : 0);
+  while (chunks_.size() > kept) chunks_.pop_back();
+  unsent_bytes_ = 0;
 }
 
 // --------------------------------------------------------------------------------- ending
@@ -228,7 +235,10 @@ void StreamState::reset(CloseCode code) {
   }
   const Error error(ErrorCode::kReset, "the stream was reset here");
   if (receiving) receive_error_ = error;
-  if (sending) send_error_ = error;
+  if (sending) {
+    send_error_ = error;
+    drop_unsent();
+  }
   readable_->notify();
   writable_->notify();
   acknowledged_->notify();
@@ -240,6 +250,7 @@ void StreamState::release() {
     if (write_open()) {
       send_error_ = Error(ErrorCode::kReset, "the stream was dropped here");
       owner_->stop_writing(id_, CloseCode::kNone);
+      drop_unsent();
     }
   }
   released_ = true;

@@ -93,6 +93,8 @@ class StreamState {
   void buffer(BytesView bytes);
   void credit(std::size_t count);
   void end_both(const Error& error);
+  /// Lets go of what the library has not seen; what it sent stays until acknowledged.
+  void drop_unsent();
   bool write_open() const { return !fin_queued_ && !send_error_; }
 
   StreamOwner* owner_;  // Null once the connection has let go.

@@ -66,6 +66,34 @@ class StreamStateTest : public ::testing::Test {
   StreamState state{*runtime, owner, 4, 1'000};
 };
 
+TEST_F(StreamStateTest, AResetLetsGoOfWhatWasNotSent) {
+  const auto owned = std::make_shared<const Bytes>(counting(100));
+  const auto chunk = [&] { return SharedBytes(owned, BytesView(*owned)); };
+  for (int i = 0; i < 5; ++i) {
+    const auto write = runtime::start_task(world.executor(), state.write(chunk(), kNever), [] {});
+    settle();
+    ASSERT_TRUE(write->done);
+  }
+  EXPECT_EQ(owned.use_count(), 6);
+  send(150);  // The library has seen the first chunk and half of the second.
+  state.reset(CloseCode::kNone);
+  EXPECT_EQ(owned.use_count(), 3) << "those two it may still send again";
+  EXPECT_FALSE(state.wants_to_send());
+  state.on_acked(100);
+  EXPECT_EQ(owned.use_count(), 2);
+  EXPECT_FALSE(state.finish());
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST_F(StreamStateTest, APeerThatStopsReadingLetsGoOfWhatWasNotSent) {
+  const auto owned = std::make_shared<const Bytes>(counting(100));
+  const auto write = runtime::start_task(
+      world.executor(), state.write(SharedBytes(owned, BytesView(*owned)), kNever), [] {});
+  settle();
+  state.on_stop_sending(7);
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
 TEST_F(StreamStateTest, BytesForAWaitingReaderArriveInPlaceAndAreCreditedAtOnce) {
   Bytes out(10);
   const Read read = start_read(out, 10);
