@@ -87,7 +87,9 @@ awaitable<Result<std::shared_ptr<Connection>>> WebSocketTransport::dial(
   RawStream raw;
   raw.remote_address = address.without_peer();
   WARREN_CO_TRY(raw.scope, upgrader_.admit(target->endpoint, expected));
-  if (target->name) WARREN_CO_TRY_VOID(co_await load_authorities());
+  if (target->name) {
+    WARREN_CO_TRY_VOID(co_await load_authorities());
+  }
   WARREN_CO_TRY(auto stream, co_await runtime_.connect_stream(target->endpoint, deadline));
   raw.local_address = plain_address(stream->local());
   deadline = std::min(deadline, runtime_.now() + upgrader_.config().limits.handshake_time_max);
