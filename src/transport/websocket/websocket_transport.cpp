@@ -94,8 +94,8 @@ awaitable<Result<std::shared_ptr<Connection>>> WebSocketTransport::dial(
   raw.local_address = plain_address(stream->local());
   deadline = std::min(deadline, runtime_.now() + upgrader_.config().limits.handshake_time_max);
   if (target->name) {
-    WARREN_CO_TRY(
-        stream, co_await connect_tls(std::move(stream), web_tls_->start(*target->name), deadline));
+    auto tls = web_tls_->start(*target->name);
+    WARREN_CO_TRY(stream, co_await connect_tls(std::move(stream), std::move(tls), deadline));
   }
   WARREN_CO_TRY(raw.stream,
                 co_await connect_websocket(shared_, std::move(stream), host_of(*target), deadline));
