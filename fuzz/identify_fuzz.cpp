@@ -47,5 +47,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   wide.identify_bytes_max = 64u << 10;
   WARREN_CHECK(protocols::merge_identify(protocols::encode_identify(message), wide, again));
   WARREN_CHECK(again == message);
+  // In parts it is the same, but for the order of protocols.
+  IdentifyMessage joined;
+  for (const Bytes& part : protocols::encode_identify_parts(message)) {
+    WARREN_CHECK(protocols::merge_identify(part, wide, joined));
+  }
+  std::ranges::sort(joined.protocols);
+  std::ranges::sort(message.protocols);
+  WARREN_CHECK(joined == message);
   return 0;
 }

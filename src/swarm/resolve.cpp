@@ -75,8 +75,9 @@ bool begins_with_name(const Multiaddr& address) { return split(address).has_valu
 void AddressExpansion::add(const Multiaddr& address) { add_at(address, 1); }
 
 void AddressExpansion::add_at(const Multiaddr& address, std::size_t depth) {
+  if (seen_.contains(address)) return;
   auto named = split(address);
-  if (!named || seen_.contains(address)) return;
+  if (!named) return;
   const auto refuse = [&](std::string why) {
     failures_.emplace_back(address, Error(ErrorCode::kTooLarge, std::move(why),
                                           "give an address of the peer with an IP address in it"));
@@ -145,11 +146,14 @@ void AddressExpansion::answer(const NameQuestion& question,
 void AddressExpansion::expand_host(const Pending& pending, const std::string& name,
                                    const std::vector<IpAddress>& found) {
   const std::string rest = keep_name_for_tls(pending.address, pending.rest, name);
-  bool any = false;
+  bool any = full();
   for (const IpAddress& ip : found) {
+    if (full()) break;
     if (!worth_dialling(ip)) continue;
     const auto address = Multiaddr::parse((ip.is_v6() ? "/ip6/" : "/ip4/") + ip.to_string() + rest);
-    any = (address && make_ready(*address)) || any;
+    if (!address) continue;
+    make_ready(*address);
+    any = true;
   }
   if (any) return;
   failures_.emplace_back(
@@ -161,6 +165,7 @@ void AddressExpansion::expand_host(const Pending& pending, const std::string& na
 void AddressExpansion::expand_text(const Pending& pending, const std::vector<std::string>& found) {
   std::size_t useful = 0;
   for (const std::string& text : found) {
+    if (full()) return;
     if (!text.starts_with(kTextPrefix)) continue;
     const auto address = Multiaddr::parse(std::string_view(text).substr(kTextPrefix.size()));
     // What stands behind the domain, as a rule /p2p/ID, is what the results have to end in.
@@ -182,13 +187,8 @@ void AddressExpansion::expand_text(const Pending& pending, const std::vector<std
                              "ask whoever runs that name for a present address"));
 }
 
-/// False when the limit leaves it out.
-bool AddressExpansion::make_ready(const Multiaddr& address) {
-  if (given_.contains(address)) return true;
-  if (given_.size() == limits_.addresses_max) return false;
-  given_.insert(address);
-  ready_.push_back(address);
-  return true;
+void AddressExpansion::make_ready(const Multiaddr& address) {
+  if (!full() && given_.insert(address).second) ready_.push_back(address);
 }
 
 std::vector<Multiaddr> AddressExpansion::open() const {

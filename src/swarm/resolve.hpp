@@ -68,7 +68,8 @@ class AddressExpansion {
   void expand_host(const Pending& pending, const std::string& name,
                    const std::vector<IpAddress>& found);
   void expand_text(const Pending& pending, const std::vector<std::string>& found);
-  bool make_ready(const Multiaddr& address);
+  void make_ready(const Multiaddr& address);
+  bool full() const { return given_.size() >= limits_.addresses_max; }
   void fail_all(const NameQuestion& question, const Error& error);
 
   limits::AddressResolution limits_;
