@@ -48,14 +48,16 @@ struct Authority {
     return text;
   }
 
+  /// Null: none.
   Recipe server(const char* alternative_names) const {
     Recipe recipe;
     recipe.signer = own.key.get();
     recipe.from = own.from;
     recipe.to = own.to;
     recipe.extensions = [alternative_names](X509* certificate, EVP_PKEY*) {
-      set_name(::X509_get_subject_name(certificate), "server");
+      set_name(::X509_get_subject_name(certificate), "subject.example");
       set_name(::X509_get_issuer_name(certificate), "authority");
+      if (alternative_names == nullptr) return;
       add_extension(certificate, NID_subject_alt_name, alternative_names);
     };
     return recipe;

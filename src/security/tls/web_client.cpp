@@ -20,6 +20,9 @@ bool ask_for(SSL* ssl, const std::string& name, WallTime now) {
   X509_VERIFY_PARAM* const wanted = ::SSL_get0_param(ssl);
   ::X509_VERIFY_PARAM_set_time(
       wanted, std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
+  // Only what stands among the alternative names counts. Source: RFC 9525, section 6.
+  ::X509_VERIFY_PARAM_set_hostflags(
+      wanted, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   if (IpAddress::parse(name)) return ::X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str()) == 1;
   return !name.empty() && ::SSL_set1_host(ssl, name.c_str()) == 1 &&
          ::SSL_set_tlsext_host_name(ssl, name.c_str()) == 1;

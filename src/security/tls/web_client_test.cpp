@@ -76,6 +76,8 @@ TEST(WebTls, RefusesOtherNamesDatesAndAuthorities) {
   };
   expect_refused(authority.server("DNS:node.example"), "other.example");
   expect_refused(authority.server("DNS:*.id.example"), "a.b.id.example");
+  expect_refused(authority.server("DNS:n*.example"), "node.example");
+  expect_refused(authority.server(nullptr), "subject.example");
   expect_refused(authority.server("DNS:192.0.2.1"), "192.0.2.1");
   expect_refused(authority.server("IP:192.0.2.1"), "192.0.2.2");
   Recipe expired = authority.server("DNS:node.example");
