@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "base/endpoint.hpp"
 #include "security/tls/failure.hpp"
