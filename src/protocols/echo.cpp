@@ -4,6 +4,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include "protocols/half_close.hpp"
 #include "runtime/cancellation.hpp"
 
 namespace warren::protocols {
@@ -30,10 +31,9 @@ awaitable<void> serve_or_reset(swarm::Swarm& swarm, EchoLimits limits, ProtocolS
   if (!served) stream.stream->reset();
 }
 
-awaitable<Result<>> send(Stream& stream, BytesView bytes, TimePoint deadline) {
-  const auto sent = co_await stream.write(bytes, deadline);
-  stream.close_write();
-  co_return sent;
+awaitable<Result<>> send(const ProtocolStream& opened, BytesView bytes, TimePoint deadline) {
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(bytes, deadline));
+  co_return co_await close_write_behind(*opened.stream, opened.connection->info(), deadline);
 }
 
 awaitable<Result<Bytes>> receive(Stream& stream, std::size_t bytes_max, TimePoint deadline) {
@@ -78,7 +78,7 @@ awaitable<Result<Bytes>> run_echo(swarm::Swarm& swarm, PeerId peer, Bytes bytes,
   WARREN_CO_TRY(const ProtocolStream opened,
                 co_await swarm.open_stream(std::move(peer), std::move(protocols), deadline));
   Stream& stream = *opened.stream;
-  auto both = runtime::errors_as_values(send(stream, bytes, deadline)) &&
+  auto both = runtime::errors_as_values(send(opened, bytes, deadline)) &&
               runtime::errors_as_values(receive_or_reset(stream, bytes.size(), deadline));
   auto ends = co_await std::move(both);
   auto& [sent, received] = ends;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "protocols/half_close.hpp"
 #include "transport/frame_io.hpp"
 #include "wire/peer_record.hpp"
 
@@ -76,6 +77,7 @@ void IdentifyService::on_connection(const ConnectionEvent& event) {
   } else if (event.first_or_last) {
     peers_.erase(event.connection->info().remote_peer);
     told_.erase(event.connection->info().remote_peer);
+    allowances_.erase(event.connection->info().remote_peer);
   }
 }
 
@@ -98,8 +100,30 @@ awaitable<Result<>> IdentifyService::exchange(std::shared_ptr<Connection> connec
   co_return Result<>{};
 }
 
+/// Takes one from what `peer` may begin; false when nothing is left.
+bool IdentifyService::within_rate(const PeerId& peer) {
+  const TimePoint now = swarm_.runtime().now();
+  const auto [entry, added] =
+      allowances_.try_emplace(peer, Allowance{config_.exchanges_burst, now});
+  Allowance& allowance = entry->second;
+  const double seconds = std::chrono::duration<double>(now - allowance.at).count();
+  allowance.left =
+      std::min(config_.exchanges_burst, allowance.left + seconds * config_.exchanges_per_second);
+  allowance.at = now;
+  if (allowance.left < 1) {
+    ++refused_;
+    return false;
+  }
+  allowance.left -= 1;
+  return true;
+}
+
 awaitable<void> IdentifyService::accept_push(ProtocolStream stream) {
   const PeerId& peer = stream.peer();
+  if (!within_rate(peer)) {
+    stream.stream->reset(transport::CloseCode::kRateLimited);
+    co_return;
+  }
   auto message = co_await receive(*stream.stream, peer);
   if (!message) {
     ++failures_;
@@ -247,18 +271,14 @@ awaitable<Result<>> IdentifyService::write_self(Stream& stream,
   for (const Bytes& part : parts) {
     WARREN_CO_TRY_VOID(co_await transport::write_frame(stream, part, deadline));
   }
-  // js-libp2p 3.3 fails when the answer and the end of the stream come before it has finished
-  // negotiating. Yamux may bring all of it in one segment: there the end follows once the rest has
-  // arrived.
-  const std::string_view transport = connection->info().transport;
-  if (transport == "tcp" || transport == "ws") {
-    WARREN_CO_TRY_VOID(co_await stream.flush(deadline));
-  }
-  stream.close_write();
-  co_return Result<>{};
+  co_return co_await close_write_behind(stream, connection->info(), deadline);
 }
 
 awaitable<void> IdentifyService::answer(ProtocolStream stream) {
+  if (!within_rate(stream.peer())) {
+    stream.stream->reset(transport::CloseCode::kRateLimited);
+    co_return;
+  }
   const TimePoint deadline = swarm_.runtime().now() + config_.exchange_time_max;
   auto sent = co_await write_self(*stream.stream, stream.connection, deadline);
   if (sent) sent = co_await stream.stream->flush(deadline);

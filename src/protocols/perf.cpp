@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "protocols/half_close.hpp"
+
 namespace warren::protocols {
 namespace {
 
@@ -96,11 +98,13 @@ awaitable<void> serve_or_reset(swarm::Swarm& swarm, PerfLimits limits, ProtocolS
 }
 
 /// Sends the request and the upload, to the last acknowledged byte.
-awaitable<Result<>> upload(runtime::Runtime& runtime, Stream& stream, std::uint64_t upload_bytes,
-                           std::uint64_t download_bytes, TimePoint deadline) {
+awaitable<Result<>> upload(runtime::Runtime& runtime, const ProtocolStream& opened,
+                           std::uint64_t upload_bytes, std::uint64_t download_bytes,
+                           TimePoint deadline) {
+  Stream& stream = *opened.stream;
   WARREN_CO_TRY_VOID(co_await send(runtime, stream, big_endian(download_bytes), upload_bytes,
                                    PerfLimits{}.stall_time_max, deadline));
-  stream.close_write();
+  WARREN_CO_TRY_VOID(co_await close_write_behind(stream, opened.connection->info(), deadline));
   co_return co_await stream.flush(deadline);
 }
 
@@ -125,7 +129,7 @@ awaitable<Result<PerfResult>> run_perf(swarm::Swarm& swarm, PeerId peer, std::ui
   WARREN_CO_TRY(const ProtocolStream opened,
                 co_await swarm.open_stream(std::move(peer), std::move(protocols), deadline));
   Stream& stream = *opened.stream;
-  const auto sent = co_await upload(runtime, stream, upload_bytes, download_bytes, deadline);
+  const auto sent = co_await upload(runtime, opened, upload_bytes, download_bytes, deadline);
   if (!sent && sent.error().code() == ErrorCode::kReset) {
     // A peer that does not speak the protocol stops the upload; its answer, if it came, says why.
     std::uint8_t byte = 0;

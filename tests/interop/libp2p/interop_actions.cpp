@@ -13,13 +13,11 @@ constexpr Duration kPollInterval = 10ms;
 
 Result<PeerId> peer_of(const json& request) { return PeerId::parse(request.value("peer", "")); }
 
-awaitable<Result<std::unique_ptr<Stream>>> open(Node& node, json request, std::string_view protocol,
-                                                TimePoint deadline) {
+awaitable<Result<ProtocolStream>> open(Node& node, json request, std::string_view protocol,
+                                       TimePoint deadline) {
   WARREN_CO_TRY(const PeerId peer, peer_of(request));
   std::vector<std::string> protocols(1, std::string(protocol));
-  WARREN_CO_TRY(ProtocolStream stream,
-                co_await node.swarm.open_stream(peer, std::move(protocols), deadline));
-  co_return std::move(stream.stream);
+  co_return co_await node.swarm.open_stream(peer, std::move(protocols), deadline);
 }
 
 Bytes random_bytes(Node& node, std::size_t count) {
@@ -29,9 +27,14 @@ Bytes random_bytes(Node& node, std::size_t count) {
 }
 
 /// Sends and half-closes, beside a coroutine that reads.
-awaitable<void> send_and_close(Stream& stream, SharedBytes bytes, TimePoint deadline) {
-  const auto sent = co_await write_all(stream, std::move(bytes), deadline);
-  if (sent) stream.close_write();
+awaitable<void> send_and_close(const ProtocolStream& opened, SharedBytes bytes,
+                               TimePoint deadline) {
+  auto sent = co_await write_all(*opened.stream, std::move(bytes), deadline);
+  if (sent) {
+    sent =
+        co_await protocols::close_write_behind(*opened.stream, opened.connection->info(), deadline);
+  }
+  if (!sent) opened.stream->reset();
 }
 
 /// Reads to the end and returns the hash of what came.
@@ -45,13 +48,14 @@ awaitable<Result<crypto::Sha256Digest>> hash_to_end(Stream& stream, TimePoint de
   }
 }
 
-awaitable<Result<>> echo_once(Node& node, Stream& stream, std::size_t count, TimePoint deadline) {
+awaitable<Result<>> echo_once(Node& node, const ProtocolStream& opened, std::size_t count,
+                              TimePoint deadline) {
   const SharedBytes sent(random_bytes(node, count));
   runtime::TaskGroup writer(node.runtime, 1);
-  if (!writer.spawn(send_and_close(stream, sent, deadline))) {
+  if (!writer.spawn(send_and_close(opened, sent, deadline))) {
     co_return fail(ErrorCode::kClosed, "no task for the writer");
   }
-  const auto back = co_await hash_to_end(stream, deadline);
+  const auto back = co_await hash_to_end(*opened.stream, deadline);
   co_await writer.join();
   WARREN_CO_TRY_VOID(back);
   if (*back != crypto::sha256(sent.view()))
@@ -117,10 +121,10 @@ awaitable<Result<json>> ping(Node& node, json request, TimePoint deadline) {
 }
 
 awaitable<Result<json>> echo(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream,
+  WARREN_CO_TRY(const ProtocolStream opened,
                 co_await open(node, request, protocols::kEchoProtocol, deadline));
   WARREN_CO_TRY_VOID(
-      co_await echo_once(node, *stream, request.value("bytes", std::size_t{0}), deadline));
+      co_await echo_once(node, opened, request.value("bytes", std::size_t{0}), deadline));
   co_return json::object();
 }
 
@@ -167,9 +171,9 @@ awaitable<Result<json>> connect_perf(Node& node, json request, TimePoint deadlin
 
 awaitable<Result<json>> sequential(Node& node, json request, TimePoint deadline) {
   for (std::size_t i = 0; i < request.value("count", std::size_t{0}); ++i) {
-    WARREN_CO_TRY(const auto stream,
+    WARREN_CO_TRY(const ProtocolStream opened,
                   co_await open(node, request, protocols::kEchoProtocol, deadline));
-    WARREN_CO_TRY_VOID(co_await echo_once(node, *stream, 32, deadline));
+    WARREN_CO_TRY_VOID(co_await echo_once(node, opened, 32, deadline));
   }
   co_return json::object();
 }
@@ -178,18 +182,18 @@ struct Rendezvous {
   Rendezvous(Node& node, std::size_t count) : opened(node.runtime, count), together(node, count) {}
   Countdown opened;
   Together together;
-  std::vector<std::unique_ptr<Stream>> streams;
+  std::vector<ProtocolStream> streams;
 };
 
 /// Opens a stream and waits until one byte has come back.
 awaitable<Result<>> open_and_echo(Node& node, json request, Rendezvous& all, TimePoint deadline) {
-  WARREN_CO_TRY(auto stream,
+  WARREN_CO_TRY(ProtocolStream opened,
                 co_await open(node, std::move(request), protocols::kEchoProtocol, deadline));
   Bytes byte(1, 7);
-  WARREN_CO_TRY_VOID(co_await stream->write(BytesView(byte), deadline));
-  WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(byte, deadline));
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(BytesView(byte), deadline));
+  WARREN_CO_TRY(const std::size_t n, co_await opened.stream->read_full(byte, deadline));
   if (n != 1) co_return fail(ErrorCode::kClosed, "the stream ended without the echo");
-  all.streams.push_back(std::move(stream));
+  all.streams.push_back(std::move(opened));
   co_return Result<>{};
 }
 
@@ -204,8 +208,8 @@ awaitable<Result<json>> parallel(Node& node, json request, TimePoint deadline) {
   WARREN_CO_TRY_VOID(co_await finish(all.together, deadline));
   // All are open at this moment.
   Together rest(node, count);
-  for (const auto& stream : all.streams) {
-    const bool spawned = rest.tasks.spawn(note(rest, echo_once(node, *stream, 1024, deadline)));
+  for (const ProtocolStream& opened : all.streams) {
+    const bool spawned = rest.tasks.spawn(note(rest, echo_once(node, opened, 1024, deadline)));
     if (!spawned) rest.countdown.done();
   }
   WARREN_CO_TRY_VOID(co_await finish(rest, deadline));
@@ -213,26 +217,27 @@ awaitable<Result<json>> parallel(Node& node, json request, TimePoint deadline) {
 }
 
 awaitable<Result<json>> reset_sending(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream, co_await open(node, request, kSink, deadline));
-  WARREN_CO_TRY_VOID(co_await write_all(*stream, SharedBytes(Bytes(kMiB)), deadline));
+  WARREN_CO_TRY(const ProtocolStream opened, co_await open(node, request, kSink, deadline));
+  WARREN_CO_TRY_VOID(co_await write_all(*opened.stream, SharedBytes(Bytes(kMiB)), deadline));
   Bytes mark(1);
-  WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(mark, deadline));
+  WARREN_CO_TRY(const std::size_t n, co_await opened.stream->read_full(mark, deadline));
   if (n != 1) co_return fail(ErrorCode::kClosed, "the stream ended");
-  WARREN_CO_TRY_VOID(co_await stream->write(SharedBytes(Bytes(kWriteBytes)), deadline));
-  stream->reset();
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(SharedBytes(Bytes(kWriteBytes)), deadline));
+  opened.stream->reset();
   co_return json::object();
 }
 
 awaitable<Result<json>> reset_receiving(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream,
+  WARREN_CO_TRY(const ProtocolStream opened,
                 co_await open(node, request, protocols::kPerfProtocol, deadline));
   const Bytes header{0, 0, 0, 0, 4, 0, 0, 0};  // 64 MiB.
-  WARREN_CO_TRY_VOID(co_await stream->write(BytesView(header), deadline));
-  stream->close_write();
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(BytesView(header), deadline));
+  WARREN_CO_TRY_VOID(
+      co_await protocols::close_write_behind(*opened.stream, opened.connection->info(), deadline));
   Bytes buffer(kMiB);
-  WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(buffer, deadline));
+  WARREN_CO_TRY(const std::size_t n, co_await opened.stream->read_full(buffer, deadline));
   if (n < kMiB) co_return fail(ErrorCode::kClosed, fmt::format("the end after {} bytes", n));
-  stream->reset();
+  opened.stream->reset();
   co_return json::object();
 }
 
@@ -244,32 +249,36 @@ json ending(const Result<>& result) {
 }
 
 awaitable<Result<json>> reset_by_receiver(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream, co_await open(node, request, kAbortUpload, deadline));
+  WARREN_CO_TRY(const ProtocolStream opened, co_await open(node, request, kAbortUpload, deadline));
   const SharedBytes piece{Bytes(kMiB)};
   Result<> sent;
-  for (int i = 0; i < 64 && sent; ++i) sent = co_await stream->write(piece, deadline);
+  for (int i = 0; i < 64 && sent; ++i) sent = co_await opened.stream->write(piece, deadline);
   co_return json{{"ended", ending(sent)}};
 }
 
 awaitable<Result<json>> reset_by_sender(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream, co_await open(node, request, kAbortDownload, deadline));
+  WARREN_CO_TRY(const ProtocolStream opened,
+                co_await open(node, request, kAbortDownload, deadline));
   const Bytes mark(1);
-  WARREN_CO_TRY_VOID(co_await stream->write(BytesView(mark), deadline));
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(BytesView(mark), deadline));
   Bytes buffer(kMiB);
-  WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(buffer, deadline));
-  WARREN_CO_TRY_VOID(co_await stream->write(BytesView(mark), deadline));
-  const auto more = co_await stream->read_some(buffer, deadline);
+  WARREN_CO_TRY(const std::size_t n, co_await opened.stream->read_full(buffer, deadline));
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(BytesView(mark), deadline));
+  const auto more = co_await opened.stream->read_some(buffer, deadline);
   const Result<> result = more ? Result<>{} : Result<>(fail(more.error()));
   co_return json{{"ended", ending(result)}, {"bytes", n}};
 }
 
 awaitable<Result<json>> hold(Node& node, json request, TimePoint deadline) {
-  WARREN_CO_TRY(const auto stream, co_await open(node, request, kHold, deadline));
+  WARREN_CO_TRY(const ProtocolStream opened, co_await open(node, request, kHold, deadline));
   const SharedBytes sent(random_bytes(node, request.value("bytes", std::size_t{0})));
-  WARREN_CO_TRY_VOID(co_await write_all(*stream, sent, deadline));
-  stream->close_write();
+  WARREN_CO_TRY_VOID(co_await opened.stream->write(sent.slice(0, 1), deadline));
+  Bytes holding(1);
+  WARREN_CO_TRY_VOID(co_await opened.stream->read_full(holding, deadline));
+  WARREN_CO_TRY_VOID(co_await write_all(*opened.stream, sent.slice(1), deadline));
+  opened.stream->close_write();
   Bytes answer(crypto::Sha256Digest{}.size());
-  WARREN_CO_TRY(const std::size_t n, co_await stream->read_full(answer, deadline));
+  WARREN_CO_TRY(const std::size_t n, co_await opened.stream->read_full(answer, deadline));
   const auto expected = crypto::sha256(sent.view());
   if (n != answer.size() || !std::ranges::equal(answer, expected)) {
     co_return fail(ErrorCode::kIntegrity, "other bytes arrived than were sent");

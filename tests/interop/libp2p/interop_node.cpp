@@ -40,6 +40,8 @@ awaitable<Result<>> serve_sink(Node& node, Stream& stream, TimePoint deadline) {
 }
 
 awaitable<Result<>> serve_hold(Node& node, Stream& stream, TimePoint deadline) {
+  const Bytes holding(1);
+  WARREN_CO_TRY_VOID(co_await stream.write(BytesView(holding), deadline));
   const std::shared_ptr<runtime::Signal> released = node.runtime.make_signal();
   node.held.push_back(released);
   const runtime::Wake wake = co_await released->wait_until(deadline);

@@ -9,6 +9,7 @@
 
 #include "crypto/keys.hpp"
 #include "protocols/echo.hpp"
+#include "protocols/half_close.hpp"
 #include "protocols/identify.hpp"
 #include "protocols/perf.hpp"
 #include "protocols/ping.hpp"

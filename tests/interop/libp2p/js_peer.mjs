@@ -56,9 +56,10 @@ async function serveSink (node, stream) {
   }
 }
 
-/** Reads nothing until it is released, then answers with the hash of all that came. */
+/** Says so with one byte and reads nothing until it is released; then the hash of all that came. */
 async function serveHold (node, stream) {
   stream.pause()
+  stream.send(new Uint8Array(1))
   await new Promise(resolve => { node.held.push(resolve) })
   const hash = createHash('sha256')
   const ended = readToEnd(stream, data => { for (const part of data) hash.update(part) })
@@ -299,14 +300,22 @@ const actions = {
     const stream = await open(node, request, HOLD)
     const sent = randomBytes(request.bytes)
     const answer = []
-    const ended = readToEnd(stream, data => answer.push(data.slice()))
+    let ended
+    const holding = new Promise(resolve => {
+      ended = readToEnd(stream, data => {
+        answer.push(data.slice())
+        resolve()
+      })
+    })
     ended.catch(() => {})
-    for (let at = 0; at < sent.byteLength; at += WRITE_BYTES) {
+    await write(stream, sent.subarray(0, 1))
+    await Promise.race([holding, ended])
+    for (let at = 1; at < sent.byteLength; at += WRITE_BYTES) {
       await write(stream, sent.subarray(at, at + WRITE_BYTES))
     }
     await stream.close()
     await ended
-    if (!Buffer.concat(answer).equals(createHash('sha256').update(sent).digest())) {
+    if (!Buffer.concat(answer).subarray(1).equals(createHash('sha256').update(sent).digest())) {
       throw new Error('other bytes arrived than were sent')
     }
     return {}

@@ -140,11 +140,20 @@ def unread(row):
         held.result(30)
 
 
+def new_connections(row):
+    """What is asked of a connection at once: the request and its end come with the first frames."""
+    times = row.dialler.call("connect_perf", address=row.listener.address, count=20, upload=1,
+                             download=1)["milliseconds"]
+    expect(len(times) == 20, f"{len(times)} of 20 connections")
+
+
 CASES = [("wrong id", wrong_id), ("right id", right_id), ("ping", ping), ("identify", identify),
          ("echo", echo), ("64 MiB up", perf(64 * MIB, 0, False)),
          ("64 MiB down", perf(0, 64 * MIB, False)), ("1 B/1 B", perf(1, 1, True)),
          ("0 B/0 B", perf(0, 0, True)), ("1,000 streams", sequential), ("100 at once", parallel),
-         ("reset", reset), ("unread", unread)]
+         ("reset", reset), ("unread", unread),
+         # Last: Warren closes the connection of the row for it.
+         ("20 dials", new_connections)]
 
 
 # ------------------------------------------------------------------------------------ tables
