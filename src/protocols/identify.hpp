@@ -27,6 +27,10 @@ struct IdentifyConfig {
   limits::Messages limits{};
   /// For one exchange. Source: js-libp2p gives 5 s.
   Duration exchange_time_max = 5s;
+  /// Times that one peer may ask who we are, or push who it is, at once and per second; each costs
+  /// a signature. Beyond: its stream is reset with kRateLimited.
+  double exchanges_burst = 16;
+  double exchanges_per_second = 1;
   ObservedAddressesConfig observed{};
 };
 
@@ -76,6 +80,8 @@ class IdentifyService {
 
   /// Exchanges that failed since the start, ours and the peers'.
   std::uint64_t failures() const { return failures_; }
+  /// Streams of peers that came too often.
+  std::uint64_t refused() const { return refused_; }
 
   /// Waits for exchanges in progress. Call it after Swarm::close(). Cancel: unsafe.
   awaitable<void> close();
@@ -96,6 +102,7 @@ class IdentifyService {
   awaitable<Result<>> write_self(transport::Stream& stream,
                                  std::shared_ptr<swarm::Connection> connection, TimePoint deadline);
   awaitable<void> expire_observed();
+  bool within_rate(const PeerId& peer);
   bool has_news_for(const PeerId& peer) const;
   void start_push(const PeerId& peer);
   awaitable<void> ask(std::shared_ptr<swarm::Connection> connection);
@@ -116,6 +123,13 @@ class IdentifyService {
   // Peers that are being told of a change, and whether there has been another one since.
   std::map<PeerId, bool> pushing_;
   std::map<PeerId, Told> told_;  // To connected peers.
+  /// How many more exchanges a connected peer may begin at the time `at`.
+  struct Allowance {
+    double left = 0;
+    TimePoint at{};
+  };
+  std::map<PeerId, Allowance> allowances_;
+  std::uint64_t refused_ = 0;
   ObservedAddresses observed_;
   bool expiring_ = false;
   runtime::TaskGroup tasks_;

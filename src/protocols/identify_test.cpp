@@ -284,6 +284,34 @@ TEST_F(BadIdentifyTest, ARecordInTheFormOfTheSpecificationsTextIsTakenToo) {
   EXPECT_THAT(known->listen_addresses, ElementsAre(Multiaddr::memory(9)));
 }
 
+TEST_F(IdentifyTest, APeerThatPushesOrAsksAllTheTimeIsAnsweredAtARate) {
+  connect();
+  std::size_t heard = 0;
+  b.identify.on_identified([&](const PeerId&, const PeerIdentity&) { ++heard; });
+  const Bytes message = encode_identify({.agent_version = "spam"});
+  for (int i = 0; i < 200; ++i) {
+    const std::string_view protocol = i % 2 == 0 ? kIdentifyPushProtocol : kIdentifyProtocol;
+    auto stream =
+        sim::run(world, a.swarm->open_stream(b.id, {std::string(protocol)}, world.now() + 10s));
+    ASSERT_TRUE(stream);
+    const auto sent =
+        sim::run(world, transport::write_frame(*stream->stream, message, world.now() + 10s));
+    stream->stream->close_write();
+    world.run_for(30ms);
+  }
+  // 6 s went by.
+  EXPECT_LE(heard, 8u + 4u);
+  EXPECT_GE(heard, 7u);
+  EXPECT_GE(b.identify.refused(), 170u);
+  EXPECT_TRUE(a.swarm->is_connected(b.id));
+  world.run_for(20s);
+  ASSERT_TRUE(a.swarm->listen(Multiaddr::memory(77)));
+  world.run_for(1s);
+  EXPECT_THAT(b.identify.find(a.id)->listen_addresses,
+              ElementsAre(a.address, Multiaddr::memory(77)))
+      << "it is heard again afterwards";
+}
+
 // ------------------------------------------------------------- identities of other key types
 
 /// A node whose identity is `foreign`, and which answers identify with that key and a record that
