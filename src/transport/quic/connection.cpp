@@ -385,6 +385,7 @@ void QuicConnection::read_packet(const runtime::ReceivedBatch& batch, BytesView 
   const OpenedPackets opened;
   const int code = ngtcp2_conn_read_pkt(conn_.get(), &path.path, &info, packet.data(),
                                         packet.size(), to_timestamp(now));
+  if (opened.count() > 0) heard_ = true;
   // Where we send from changes only by what the peer itself has sent, which keys of the handshake
   // do not show: anybody has those of Initial packets.
   const bool from_peer = opened.count() > 0 && (packet[0] & 0x80) == 0;

@@ -101,6 +101,8 @@ class QuicConnection final : public Connection, public StreamOwner {
   /// Whether nothing is left to do and the endpoint may forget it.
   bool finished() const { return finished_; }
   bool ready() const { return ready_; }
+  /// Whether any packet of the peer could be decrypted.
+  bool heard() const { return heard_; }
   bool inbound() const { return server_; }
   std::uint64_t window_bytes() const { return window_.bytes; }
   const std::vector<CidKey>& cids() const { return cids_; }
@@ -200,8 +202,9 @@ class QuicConnection final : public Connection, public StreamOwner {
   std::deque<StreamState*> send_queue_;
   std::vector<StreamState*> flow_blocked_;  // Out of the queue until a packet arrives.
   bool small_packets_ = false;              // Large ones seem to get lost on this path.
-  bool received_ = false;                   // Since the last flush.
-  std::size_t turn_bytes_ = 0;              // Sent by the front of send_queue_ in its turn.
+  bool heard_ = false;
+  bool received_ = false;       // Since the last flush.
+  std::size_t turn_bytes_ = 0;  // Sent by the front of send_queue_ in its turn.
   std::deque<std::unique_ptr<Stream>> accepted_;
   std::unique_ptr<runtime::Signal> ready_signal_;
   std::unique_ptr<runtime::Signal> accept_signal_;

@@ -344,7 +344,7 @@ void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView 
   }
   // Who may have forged his address must not use up what its owner may do.
   if (!start.original_dcid &&
-      (half_open_ >= config_.retry_above || resources_.is_busy_source(batch.from.ip))) {
+      (is_under_pressure(now) || resources_.is_busy_source(batch.from.ip))) {
     send_retry(batch, start.header, now);
     return;
   }
@@ -366,6 +366,18 @@ void QuicEndpoint::accept_packet(const runtime::ReceivedBatch& batch, BytesView 
   QuicConnection& connection = **made;
   adopt(std::move(*made));
   connection.read_packet(batch, packet, now);
+  // The keys of a first packet stand in it: who does not use them is no QUIC client.
+  if (!connection.heard()) {
+    connection.detach(Error(ErrorCode::kMalformed, "the first packet was garbage"));
+    forget(connection);
+    garbage_until_.push_back(now + Duration(config_.limits.handshake_time_max));
+    if (garbage_until_.size() > config_.retry_above) garbage_until_.pop_front();
+  }
+}
+
+bool QuicEndpoint::is_under_pressure(TimePoint now) {
+  while (!garbage_until_.empty() && garbage_until_.front() <= now) garbage_until_.pop_front();
+  return half_open_ + garbage_until_.size() >= config_.retry_above;
 }
 
 void QuicEndpoint::send_retry(const runtime::ReceivedBatch& batch, const ngtcp2_pkt_hd& header,

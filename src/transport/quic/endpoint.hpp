@@ -72,6 +72,9 @@ class QuicEndpoint final : private ConnectionOwner {
   Result<std::unique_ptr<resources::ConnectionScope>> open_scope(
       resources::Direction direction, const Endpoint& remote,
       const std::optional<PeerId>& expected);
+  /// Whether so many handshakes are in progress, or such that were none, that who begins one has to
+  /// show his address first.
+  bool is_under_pressure(TimePoint now);
   void send_refusal(const runtime::ReceivedBatch& batch, const ngtcp2_pkt_hd& header,
                     TimePoint now);
   bool read_as_reset(const runtime::ReceivedBatch& batch, BytesView packet, TimePoint now);
@@ -92,6 +95,8 @@ class QuicEndpoint final : private ConnectionOwner {
   std::vector<QuicConnection*> dirty_;
   std::deque<std::shared_ptr<Connection>> accepted_;
   std::size_t half_open_ = 0;
+  // First packets that were garbage; each counts as a handshake for as long as one may take.
+  std::deque<TimePoint> garbage_until_;
   TimePoint resets_allowed_from_{};
   TimePoint refusals_allowed_from_{};
   bool accepting_ = false;

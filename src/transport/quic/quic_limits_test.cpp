@@ -90,6 +90,30 @@ TEST(QuicLimits, APeerAtItsLimitIsClosedAfterTheProof) {
   EXPECT_EQ(counted.manager.snapshot().node.connections(), 1u);
 }
 
+TEST(QuicLimits, AFirstPacketThatIsGarbageHoldsNothing) {
+  sim::World world(1);
+  CountedPair counted(world, {});
+  auto stranger = world.make_runtime(9);
+  auto socket = stranger->bind_datagram({{}, 999, 0}, {}).value();
+  Bytes packet(1'200, 0x77);  // A client's Initial, but for what is encrypted.
+  const std::array<std::uint8_t, 6> head = {0xc3, 0, 0, 0, 1, 8};
+  std::ranges::copy(head, packet.begin());
+  packet[14] = 8;
+  packet[23] = 0;
+  packet[24] = 0x44;
+  packet[25] = 0x96;
+  for (std::uint8_t i = 0; i < 50; ++i) {
+    packet[7] = i;
+    ASSERT_TRUE(socket->try_send({.to = {sim::host_v4(2), 4001, 0}, .bytes = packet}));
+    world.run_for(1ms);
+  }
+  EXPECT_GE(counted.manager.snapshot().peak.connections(), 1u) << "they were seen";
+  EXPECT_LE(counted.manager.snapshot().sources, 1u);
+  EXPECT_GE(world.counters().datagrams_sent, 50u + 34u) << "from the 17th on with a Retry";
+  EXPECT_EQ(counted.manager.total(), resources::Usage{});
+  EXPECT_TRUE(counted.pair.dial(counted.pair.b.peer()));
+}
+
 TEST(QuicLimits, AWindowGrowsOnlyWhileItIsInUse) {
   sim::World world(1);
   CountedPair counted(world, {});
