@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <deque>
 
 #include "base/check.hpp"
@@ -18,6 +20,7 @@ using resources::Direction;
 // After an accept that failed, for want of a descriptor for example.
 constexpr Duration kAcceptPause = 100ms;
 constexpr std::size_t kListenersMax = 64;
+constexpr unsigned kAcceptTurnsMax = 16;
 
 }  // namespace
 
@@ -166,7 +169,11 @@ awaitable<Result<std::shared_ptr<Connection>>> Upgrader::Core::upgrade(
 
 awaitable<void> Upgrader::Core::accept_all(std::shared_ptr<Core> core,
                                            std::shared_ptr<ListenerState> listener) {
-  while (!listener->closed) {
+  for (unsigned turn = 1; !listener->closed; ++turn) {
+    // A flood that never makes accept() wait leaves time for others.
+    if (turn % kAcceptTurnsMax == 0) {
+      co_await boost::asio::post(core->runtime.executor(), boost::asio::use_awaitable);
+    }
     auto stream = co_await listener->source->accept();
     if (stream) {
       core->take(core, listener, std::move(*stream));
