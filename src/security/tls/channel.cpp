@@ -36,6 +36,12 @@ std::size_t total_of(std::span<const BytesView> parts) {
   return total;
 }
 
+// What the peer may have asked for, of what we send. Source: RFC 6066, section 4.
+std::size_t record_bytes_of(const SSL* ssl) {
+  const int exponent = ::SSL_SESSION_get_max_fragment_length(::SSL_get0_session(ssl));
+  return exponent == 0 ? kRecordPlainBytesMax : std::size_t{256} << exponent;
+}
+
 // Takes so many bytes off the front of `parts`, of which `front` is the first.
 void gather(MutableBytes to, BytesView& front, std::span<const BytesView>& parts) {
   while (!to.empty()) {
@@ -53,7 +59,9 @@ void gather(MutableBytes to, BytesView& front, std::span<const BytesView>& parts
 }  // namespace
 
 Channel::Channel(std::unique_ptr<Session> session, std::uint64_t records_per_key)
-    : session_(std::move(session)), records_per_key_(records_per_key) {
+    : session_(std::move(session)),
+      record_bytes_(record_bytes_of(session_->ssl.get())),
+      records_per_key_(records_per_key) {
   ::SSL_set_msg_callback(session_->ssl.get(), count_message);
   ::SSL_set_msg_callback_arg(session_->ssl.get(), this);
 }
@@ -66,7 +74,7 @@ void Channel::count_message(int is_written, int, int content_type, const void*, 
 }
 
 std::size_t Channel::sealed_bytes_max(std::size_t count) const {
-  const std::size_t records = (count + kRecordPlainBytesMax - 1) / kRecordPlainBytesMax;
+  const std::size_t records = (count + record_bytes_ - 1) / record_bytes_;
   return count + records * kRecordOverheadBytes + kKeyUpdateRecordBytesMax;
 }
 
@@ -77,19 +85,21 @@ std::unexpected<Error> Channel::fail_for_good(Error error) {
 
 // Whole records but for the last one.
 Result<> Channel::write(BytesView bytes) {
-  if (records_with_key_ >= records_per_key_) {
-    records_with_key_ = 0;
-    if (::SSL_key_update(session_->ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) != 1) {
-      return fail_for_good(last_failure("TLS: changing the key"));
-    }
-  }
-  records_with_key_ += (bytes.size() + kRecordPlainBytesMax - 1) / kRecordPlainBytesMax;
+  records_with_key_ += (bytes.size() + record_bytes_ - 1) / record_bytes_;
   std::size_t written = 0;
   if (::SSL_write_ex(session_->ssl.get(), bytes.data(), bytes.size(), &written) != 1 ||
       written != bytes.size()) {
     return fail_for_good(last_failure("TLS: writing"));
   }
   return {};
+}
+
+// Only before the first record of a seal(), so that there is room for one KeyUpdate and no more.
+Result<> Channel::change_key_in_time() {
+  if (records_with_key_ < records_per_key_) return {};
+  records_with_key_ = 0;
+  if (::SSL_key_update(session_->ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1) return {};
+  return fail_for_good(last_failure("TLS: changing the key"));
 }
 
 Result<std::size_t> Channel::seal(std::span<const BytesView> parts, MutableBytes out) {
@@ -102,7 +112,7 @@ Result<std::size_t> Channel::seal(std::span<const BytesView> parts, MutableBytes
   Pipe& pipe = session_->pipe;
   const std::size_t spilled = pipe.spill.size();
   pipe.out = out;
-  Result<> result;
+  Result<> result = change_key_in_time();
   BytesView front;
   while (result && left != 0) {
     while (front.empty()) {
@@ -145,7 +155,9 @@ Result<std::size_t> Channel::open_record(BytesView record, MutableBytes plaintex
       default: return fail(last_failure("TLS: reading"));
     }
   }
-  WARREN_CHECK(unread == 0 && ::SSL_pending(session_->ssl.get()) == 0);
+  if (unread != 0 || ::SSL_pending(session_->ssl.get()) != 0) {
+    return fail(ErrorCode::kInternal, "TLS: OpenSSL left a part of a record unread");
+  }
   bytes_opened_ += count;
   if (late_messages_ > kLateMessagesSpare + bytes_opened_ / kBytesPerLateMessage) {
     return fail(ErrorCode::kTooLarge,

@@ -60,10 +60,12 @@ class Channel final : public SecureChannel {
                             std::size_t length, SSL* ssl, void* self);
 
   Result<> write(BytesView bytes);
+  Result<> change_key_in_time();
   Result<std::size_t> open_record(BytesView record, MutableBytes plaintext);
   std::unexpected<Error> fail_for_good(Error error);
 
   std::unique_ptr<Session> session_;
+  std::size_t record_bytes_;  ///< Plaintext in a record of ours.
   std::uint64_t records_per_key_;
   std::uint64_t records_with_key_ = 0;
   std::uint64_t late_messages_ = 0;

@@ -326,6 +326,27 @@ TEST(TlsChannel, IgnoresTicketsButNoFloodOfThem) {
   EXPECT_EQ(result.error().code(), ErrorCode::kTooLarge) << result.error().message();
 }
 
+TEST(TlsChannel, KeepsToTheSmallRecordsThatADiallerAsksFor) {
+  for (const std::uint8_t asked : {std::uint8_t{TLSEXT_max_fragment_length_512},
+                                   std::uint8_t{TLSEXT_max_fragment_length_4096}}) {
+    Mixed mixed(Side::kListener, [asked](SSL_CTX* context) {
+      ::SSL_CTX_set_tlsext_max_fragment_length(context, asked);
+    });
+    const std::size_t record = std::size_t{256} << asked;
+    for (const std::size_t size :
+         {std::size_t{1}, std::size_t{513}, std::size_t{20'000}, kBulkBytes}) {
+      const Bytes text = pattern(size);
+      const BytesView parts[] = {BytesView(text).first(size / 5),
+                                 BytesView(text).subspan(size / 5)};
+      const Bytes bytes = sealed(*mixed.channel, parts);
+      EXPECT_EQ(bytes.size(), size + (size + record - 1) / record * kRecordOverheadBytes);
+      EXPECT_LE(bytes.size(), mixed.channel->sealed_bytes_max(size));
+      mixed.peer.feed(bytes);
+      EXPECT_EQ(mixed.peer.advance(), text);
+    }
+  }
+}
+
 TEST(TlsChannel, TakesPaddedRecords) {
   Mixed mixed(Side::kListener,
               [](SSL_CTX* context) { ::SSL_CTX_set_block_padding(context, 16'000); });

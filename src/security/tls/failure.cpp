@@ -72,7 +72,8 @@ ErrorCode code_of(int reason) {
 Error last_failure(std::string_view doing) {
   // The last one names what SSL made of it; the ones before may come from deeper down.
   const unsigned long failure = ::ERR_peek_last_error();
-  if (failure == 0) return {ErrorCode::kInternal, fmt::format("{}: OpenSSL failed", doing)};
+  // OpenSSL has no name for this one.
+  if (failure == 0) return {ErrorCode::kReset, fmt::format("{}: the peer said goodbye", doing)};
   const int reason = ERR_GET_REASON(failure);
   if (ERR_GET_LIB(failure) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET) {
     return of_alert(doing, reason - SSL_AD_REASON_OFFSET);

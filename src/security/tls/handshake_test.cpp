@@ -332,6 +332,19 @@ TEST(TlsHandshake, RefusesWhatIsNotTls) {
   }
 }
 
+TEST(TlsHandshake, EndsWithAGoodbyeOrAnAlert) {
+  const auto code_for = [](const Bytes& alert) {
+    const auto protocol = protocol_of(2);
+    const auto dialler = protocol->start(Side::kDialler, std::nullopt);
+    const auto taken = dialler->feed(alert);
+    return taken ? ErrorCode::kInternal : taken.error().code();
+  };
+  EXPECT_EQ(code_for({21, 3, 3, 0, 2, 1, 0}), ErrorCode::kReset) << "close_notify";
+  EXPECT_EQ(code_for({21, 3, 3, 0, 2, 2, 40}), ErrorCode::kUnsupported) << "handshake_failure";
+  EXPECT_EQ(code_for({21, 3, 3, 0, 2, 2, 80}), ErrorCode::kReset) << "internal_error";
+  EXPECT_EQ(code_for({21, 3, 3, 0, 2, 2, 48}), ErrorCode::kDenied) << "unknown_ca";
+}
+
 TEST(TlsHandshake, TakesNoMoreThanItsLimit) {
   // A hello that says it has 120,000 bytes, in full records.
   Bytes record = {22, 3, 1, 0x40, 0};
