@@ -250,7 +250,8 @@ TEST_P(BothDialTest, EndsInOneUsableConnectionAndNoStreamIsLost) {
     const auto of_a = a->swarm.connections_to(b->id);
     const auto of_b = b->swarm.connections_to(a->id);
     ASSERT_FALSE(of_a.empty() || of_b.empty()) << world->replay_hint();
-    EXPECT_EQ(of_a.size(), of_b.size()) << world->replay_hint();
+    EXPECT_EQ(of_a.size(), 1u) << "the spare one is closed; " << world->replay_hint();
+    EXPECT_EQ(of_b.size(), 1u) << world->replay_hint();
     EXPECT_NE(of_a.front()->info().outbound, of_b.front()->info().outbound)
         << "one dialled it, the other took it; " << world->replay_hint();
     EXPECT_EQ(of_a.front()->info().transport, of_b.front()->info().transport);
