@@ -107,7 +107,8 @@ awaitable<void> flush(CorePtr core) {
   }
   core->flushing = false;
   core->turn_free->notify();
-  if (core->closed && !core->has_control()) core->inner->close();
+  // What could not go out while a frame was being written is given up.
+  if (core->closed) core->inner->close();
 }
 
 /// Sees to it that what waits in `core` is sent.
@@ -128,8 +129,8 @@ class Turn {
   explicit Turn(CorePtr core) : core_(std::move(core)) { core_->writing = true; }
   ~Turn() {
     core_->writing = false;
-    if (core_->closed && !core_->has_control()) core_->inner->close();
-    kick(core_);
+    if (core_->closed && !core_->flushing) core_->inner->close();
+    if (!core_->closed) kick(core_);
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;

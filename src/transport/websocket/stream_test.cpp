@@ -191,6 +191,35 @@ WEBSOCKET_TEST(StillSendsItsGoodbyeWhenClosedAtOnce) {
   EXPECT_EQ(all.size(), role == Role::kClient ? 16u + 8u : 12u + 4u);
 }
 
+// A frame that the peer does not take must not keep the goodbye, and with it the stream, alive.
+WEBSOCKET_TEST(ClosesWhileAWriteIsStuck) {
+  for (const bool pinged : {true, false}) {
+    Wire wire = co_await connect_wire(this->stage);
+    auto near = this->ours(wire, role);
+    if (pinged) {
+      // A pong waits, and may still do so when the writer begins.
+      (void)co_await write(*wire.far, frame_for(role, "", Opcode::kPing));
+      (void)co_await write(*wire.far, frame_for(role, "x"));
+      (void)co_await read_text(*near, 1);
+    }
+    TaskGroup tasks(this->stage.a(), 1);
+    Result<> written;
+    EXPECT_TRUE(tasks.spawn(write_into(*near, Bytes(20'000'000), &written)));
+    const TimePoint begin = this->stage.a().now();
+    (void)co_await this->stage.a().sleep_for(1ms);
+    EXPECT_TRUE(near->close_write());
+    near->close();
+    const TimePoint soon = this->stage.a().now() + 5s;
+    while (tasks.size() > 0 && this->stage.a().now() < soon) {
+      (void)co_await this->stage.a().sleep_for(1ms);
+    }
+    EXPECT_LT(this->stage.a().now() - begin, 3s);
+    EXPECT_EQ(tasks.size(), 0u);
+    EXPECT_FALSE(written);
+    co_await tasks.join();
+  }
+}
+
 WEBSOCKET_TEST(EndsWithTheStreamBelow) {
   Wire wire = co_await connect_wire(this->stage);
   const auto near = this->ours(wire, role);
