@@ -479,6 +479,73 @@ TEST_F(StreamsTest, AManagerThatIsGivenLimitsOutboundStreamsToo) {
   start({});
 }
 
+/// Opens `count` streams, each with a proposal, and breaks each off at once.
+awaitable<Result<std::size_t>> open_and_reset(std::shared_ptr<Connection> connection,
+                                              std::size_t count, std::string proposal,
+                                              TimePoint deadline) {
+  std::size_t opened = 0;
+  for (; opened < count; ++opened) {
+    WARREN_CO_TRY(const std::unique_ptr<Stream> stream, co_await connection->open_stream(deadline));
+    WARREN_CO_TRY_VOID(co_await stream->write(as_bytes(proposal), deadline));
+    stream->reset();
+  }
+  co_return opened;
+}
+
+std::string proposal_of(std::string_view protocol) {
+  Bytes out;
+  negotiate::append_message(out, negotiate::kHeader);
+  negotiate::append_message(out, protocol);
+  return std::string(as_text(out));
+}
+
+TEST_F(StreamsTest, OnePeerThatOpensAndResetsAHundredThousandStreams) {
+  serve_echo();
+  const auto connection = connect();
+  const auto opened =
+      sim::run(world, open_and_reset(connection, 100'000, proposal_of(kEcho), world.now() + 1h));
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_EQ(*opened, 100'000u);
+  world.run_for(30s);
+  const resources::Snapshot held = b->swarm->resources().snapshot();
+  EXPECT_LE(held.peak.of(resources::Resource::kStreamsInbound), 256u);
+  EXPECT_EQ(held.total.streams(), 0u);
+  EXPECT_FALSE(connection->closed());
+  auto honest = open({std::string(kEcho)});
+  ASSERT_TRUE(honest);
+  EXPECT_TRUE(sim::run(world, ask(*honest->stream, "still here", kNever)));
+}
+
+/// Opens streams and keeps them, until none is to be had within `patience`.
+awaitable<std::vector<std::unique_ptr<Stream>>> open_and_keep(
+    runtime::Runtime& runtime, std::shared_ptr<Connection> connection, std::size_t count,
+    Duration patience) {
+  std::vector<std::unique_ptr<Stream>> kept;
+  while (kept.size() < count) {
+    auto stream = co_await connection->open_stream(runtime.now() + patience);
+    if (!stream) break;
+    kept.push_back(std::move(*stream));
+  }
+  co_return kept;
+}
+
+TEST_F(StreamsTest, OnePeerThatOpensStreamsAndKeepsThemGetsItsShareAndNoMore) {
+  serve_echo();
+  const auto connection = connect();
+  Node c(network, 3);
+  ASSERT_TRUE(sim::run(world, c.swarm->connect(b->address.with_peer(b->id), kNever)));
+  auto kept = sim::run(world, open_and_keep(*a->runtime, connection, 100'000, 1s));
+  EXPECT_EQ(kept.size(), 256u);
+  EXPECT_LE(b->swarm->resources().total().streams(), 256u);
+  auto honest = sim::run(world, c.swarm->open_stream(b->id, {std::string(kEcho)}, kNever));
+  ASSERT_TRUE(honest);
+  EXPECT_TRUE(sim::run(world, ask(*honest->stream, "and others", kNever)));
+  world.run_for(15s);  // None of them has agreed on a protocol in time.
+  EXPECT_LE(b->swarm->resources().total().streams(), 2u);
+  honest->stream.reset();
+  sim::run(world, c.swarm->close());
+}
+
 TEST_F(StreamsTest, AReplacedHandlerFinishesTheStreamsThatItServes) {
   serve_echo();
   connect();
