@@ -266,9 +266,12 @@ void StreamState::reset() {
   const bool receiving = !end_received_ && !receive_error_;
   const bool sending = !end_sent_ && !send_error_;
   if (!receiving && !sending) return;
+  const Error error(ErrorCode::kReset, "the stream was reset here");
+  // What is dropped unread must not look like an end.
+  if (buffered_bytes_ > 0 && !receive_error_) receive_error_ = error;
   drop_buffered();
   if (const auto owner = owner_.lock(); owner && attached_) owner->reset_stream(*this);
-  end_both(Error(ErrorCode::kReset, "the stream was reset here"));
+  end_both(error);
 }
 
 void StreamState::release() {
