@@ -219,7 +219,7 @@ NodeStatus Node::status() const {
   NodeStatus status;
   status.peer = swarm_.local_peer();
   status.version = version();
-  for (const Multiaddr& address : swarm_.listen_addresses()) {
+  for (const Multiaddr& address : identify_.addresses()) {
     status.listen.push_back(address.with_peer(status.peer));
   }
   for (const Source& entry : sources_) {

@@ -42,7 +42,9 @@ struct DiscoveryView {
 struct NodeStatus {
   PeerId peer;
   std::string version;
-  std::vector<Multiaddr> listen;  ///< With /p2p; unspecified addresses replaced by real ones.
+  /// With /p2p; unspecified addresses replaced by real ones, and behind a NAT the outer ones that
+  /// enough peers of different networks have told.
+  std::vector<Multiaddr> listen;
   std::vector<DiscoveryView> discovery;
   Duration uptime{};
   std::size_t peers_connected = 0;
