@@ -153,6 +153,23 @@ TEST_F(DiallingTest, AnAddressThatIsDeadLetsTheNextStartAtOnce) {
   EXPECT_LE(world->now() - start_time, 20ms) << "refused after 2 ms, then a handshake";
 }
 
+TEST_F(DiallingTest, OutsideASilentIpv6AddressCostsItsHeadStartAlone) {
+  start(seed_from_env(1));
+  const IpAddress v4 = IpAddress::v4(203, 0, 113, 2);
+  const IpAddress silent = *IpAddress::parse("2001:db8::3");
+  world->add_address(2, v4);
+  world->add_address(3, silent);  // Nobody is there.
+  const TimePoint start_time = world->now();
+  const auto connected = connect({Multiaddr::quic({v4, 4001, 0}), Multiaddr::tcp({v4, 4001, 0}),
+                                  Multiaddr::quic({silent, 4001, 0})});
+  ASSERT_TRUE(connected) << connected.error().message();
+  EXPECT_EQ((*connected)->info().remote_address, Multiaddr::quic({v4, 4001, 0}));
+  EXPECT_GE(world->now() - start_time, 250ms);
+  EXPECT_LE(world->now() - start_time, 270ms);
+  world->run_for(30s);
+  EXPECT_EQ(b->swarm.connections().size(), 1u);
+}
+
 TEST_F(DiallingTest, ANameBehindBothTransportsIsRacedLikeItsAddress) {
   start(seed_from_env(1));
   world->link.loss = 1;
