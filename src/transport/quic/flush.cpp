@@ -188,7 +188,11 @@ bool QuicConnection::flush(TimePoint now) {
     }
   }
   if (open) open = send_batch(BytesView(buffer).subspan(start, end - start), segment, ecn, to);
-  ngtcp2_conn_update_pkt_tx_time(conn_.get(), timestamp);
+  // Before the first round trip the library paces for one of 333 ms and would hold the first bytes
+  // of a stream back by a third of that.
+  if (ngtcp2_conn_get_handshake_completed(conn_.get()) != 0) {
+    ngtcp2_conn_update_pkt_tx_time(conn_.get(), timestamp);
+  }
   if (no_route()) fail_without_route();
   // More to send, and neither congestion control nor pacing holds it back.
   if (open && total >= budget) owner_->connection_dirty(*this);

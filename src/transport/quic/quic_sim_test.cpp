@@ -30,6 +30,27 @@ TEST(QuicOverSimulatedNetwork, CarriesEveryByteThroughLossAndReordering) {
   EXPECT_GT(world.counters().datagrams_lost, 50u);
 }
 
+awaitable<Result<>> first_byte(Connection& opener, Connection& answerer) {
+  WARREN_CO_TRY(const auto asked, co_await opener.open_stream(kNever));
+  WARREN_CO_TRY_VOID(co_await asked->write(as_bytes("?"), kNever));
+  WARREN_CO_TRY(const auto answer, co_await answerer.accept_stream());
+  Bytes question(1);
+  WARREN_CO_TRY_VOID(co_await answer->read_full(question, kNever));
+  co_return Result<>{};
+}
+
+TEST(QuicOverSimulatedNetwork, TheFirstByteFollowsTheHandshakeAtOnce) {
+  sim::World world(1);
+  world.link.latency_min = world.link.latency_max = 5ms;
+  Pair pair(world);
+  const TimePoint began = world.now();
+  const auto dialled = pair.dial(pair.b.peer());
+  ASSERT_TRUE(dialled);
+  const auto accepted = pair.accept();
+  ASSERT_TRUE(sim::run(world, first_byte(**dialled, *accepted)));
+  EXPECT_LE(world.now() - began, 20ms) << "nothing but four ways over the link";
+}
+
 TEST(QuicOverSimulatedNetwork, RefusesAnotherIdentityInsideTheHandshake) {
   sim::World world(1);
   Pair pair(world);
