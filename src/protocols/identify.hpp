@@ -29,8 +29,8 @@ struct IdentifyConfig {
   Duration exchange_time_max = 5s;
   /// Times that one peer may ask who we are, or push who it is, at once and per second; each costs
   /// a signature. Beyond: its stream is reset with kRateLimited.
-  double exchanges_burst = 16;
-  double exchanges_per_second = 1;
+  double exchanges_burst = 64;
+  double exchanges_per_second = 4;
   ObservedAddressesConfig observed{};
 };
 
