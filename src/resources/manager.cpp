@@ -40,12 +40,14 @@ MemoryScope::MemoryScope(std::shared_ptr<Scope> scope) : scope_(std::move(scope)
 MemoryScope::~MemoryScope() { uncharge_memory(*scope_, own_bytes_); }
 
 Result<> MemoryScope::reserve_memory(std::size_t bytes, Need need) {
+  if (ended_) return fail(ErrorCode::kClosed, "the connection has ended");
   WARREN_TRY_VOID(charge_memory(*scope_, bytes, need));
   own_bytes_ += bytes;
   return {};
 }
 
 void MemoryScope::release_memory(std::size_t bytes) {
+  if (ended_) return;
   WARREN_CHECK(bytes <= own_bytes_);
   own_bytes_ -= bytes;
   uncharge_memory(*scope_, bytes);
@@ -115,8 +117,9 @@ ConnectionScope::ConnectionScope(std::shared_ptr<Scope> scope, bool uses_descrip
 ConnectionScope::~ConnectionScope() { end(); }
 
 void ConnectionScope::end() {
-  if (std::exchange(ended_, true)) return;
+  if (ended_) return;
   release_memory(own_bytes_);
+  ended_ = true;
   scope_->core->uncharge(Chain(*scope_).scopes(),
                          detail::one_connection(scope_->direction, uses_descriptor_));
   scope_->core->sources.leave(scope_->ticket);

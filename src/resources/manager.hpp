@@ -67,6 +67,7 @@ class MemoryScope {
   ~MemoryScope();
   std::shared_ptr<detail::Scope> scope_;
   std::size_t own_bytes_ = 0;
+  bool ended_ = false;  // Nothing is counted here any more.
 };
 
 /// Memory that is counted as long as this lives. May be empty.
@@ -117,7 +118,7 @@ class ConnectionScope final : public MemoryScope {
   Result<std::unique_ptr<StreamScope>> open_stream(Direction direction);
   Direction direction() const;
   /// The connection has ended: gives back what it holds itself, before this is destroyed. Further
-  /// streams are refused with kClosed. Idempotent.
+  /// streams and memory are refused with kClosed; releasing memory does nothing. Idempotent.
   void end();
   /// Whether `manager` counts it.
   bool belongs_to(const Manager& manager) const;
@@ -126,7 +127,6 @@ class ConnectionScope final : public MemoryScope {
   friend class Manager;
   ConnectionScope(std::shared_ptr<detail::Scope> scope, bool uses_descriptor);
   bool uses_descriptor_;
-  bool ended_ = false;
 };
 
 /// Counts for one node. Core thread only. Scopes may outlive it.

@@ -232,6 +232,8 @@ TEST_F(ManagerTest, AConnectionThatHasEndedHoldsNothingButItsStreams) {
   EXPECT_EQ(manager->snapshot().node.memory_bytes(), 0u);
   EXPECT_EQ(manager->snapshot().node.streams(), 1u);
   EXPECT_EQ((*connection)->open_stream(Direction::kInbound).error().code(), ErrorCode::kClosed);
+  EXPECT_EQ((*connection)->reserve_memory(1).error().code(), ErrorCode::kClosed);
+  (*connection)->release_memory(100);  // Was given back already.
   manager->check_invariants();
   stream->reset();
   EXPECT_EQ(manager->snapshot().total, Usage{});

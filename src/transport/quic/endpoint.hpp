@@ -26,6 +26,7 @@ class QuicEndpoint final : private ConnectionOwner {
   Endpoint local() const { return socket_->local(); }
   /// From now on inbound handshakes are answered. Before, the socket only dials.
   void start_accepting() { accepting_ = true; }
+  bool accepting() const { return accepting_; }
   /// Ends accept() with kClosed; the connections that are there go on.
   void stop_accepting();
   /// Errors as Transport::dial.

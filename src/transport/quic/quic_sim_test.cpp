@@ -194,6 +194,20 @@ TEST(QuicOverSimulatedNetwork, HalfOpenHandshakesAreBoundedAndHonestDialersGetIn
   }
 }
 
+TEST(QuicOverSimulatedNetwork, AListenerThatWasClosedMayBeOpenedAgainBesideItsConnections) {
+  sim::World world(1);
+  Pair pair(world);
+  const auto first = pair.dial(pair.b.peer());
+  ASSERT_TRUE(first);
+  pair.accept();
+  pair.listener.reset();
+  EXPECT_FALSE(pair.dial(pair.b.peer()));
+  EXPECT_FALSE((*first)->closed());
+  pair.listener = pair.b.transport->listen(Multiaddr::quic({{}, 4001, 0})).value();
+  EXPECT_TRUE(pair.dial(pair.b.peer()));
+  EXPECT_FALSE(pair.b.transport->listen(Multiaddr::quic({{}, 4001, 0}))) << "it is in use again";
+}
+
 TEST(QuicOverSimulatedNetwork, AnAddressWithoutARouteFailsAtOnce) {
   sim::World world(1);
   Pair pair(world);

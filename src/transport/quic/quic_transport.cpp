@@ -71,6 +71,12 @@ class QuicTransport final : public Transport {
       return fail(ErrorCode::kUnsupported,
                   fmt::format("cannot listen on {}: not a QUIC address", address.to_string()));
     }
+    // A socket stays for its connections when its listener goes.
+    for (const auto& endpoint : endpoints_) {
+      if (endpoint->accepting() || endpoint->local() != *at) continue;
+      endpoint->start_accepting();
+      return std::make_unique<QuicListener>(endpoint);
+    }
     WARREN_TRY(const std::shared_ptr<QuicEndpoint> endpoint, bind(*at));
     endpoint->start_accepting();
     return std::make_unique<QuicListener>(endpoint);
