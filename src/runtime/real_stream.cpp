@@ -37,7 +37,8 @@ struct Side {
 
 /// Shared with the callbacks of waits that outlive their stream by a moment.
 struct Socket {
-  Socket(RealRuntime& runtime, int fd) : descriptor(runtime.context(), fd) {
+  Socket(RealRuntime& own_runtime, int fd)
+      : runtime(own_runtime), descriptor(own_runtime.context(), fd) {
     for (Side* side : {&read, &write}) side->ready = runtime.make_signal();
   }
 
@@ -50,6 +51,7 @@ struct Socket {
   bool closed() const { return !descriptor.is_open(); }
   int fd() { return descriptor.native_handle(); }
 
+  RealRuntime& runtime;
   Descriptor descriptor;
   Side read, write;
 };
@@ -100,6 +102,11 @@ class RealByteStream final : public ByteStream {
   awaitable<Result<std::size_t>> read_some(MutableBytes out, TimePoint deadline) override {
     const std::shared_ptr<Socket> socket = socket_;
     const Endpoint remote = remote_;
+    // Also where bytes never run out: who sends without end may not hold a place without end.
+    if (deadline != kNever && deadline <= socket->runtime.now()) {
+      co_return fail(ErrorCode::kTimedOut,
+                     fmt::format("read from {}: the deadline has passed", remote.to_string()));
+    }
     if (++read_turns_ % kTurnsMax == 0) {
       co_await asio::post(socket->descriptor.get_executor(), asio::use_awaitable);
     }

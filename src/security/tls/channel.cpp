@@ -13,6 +13,7 @@ namespace warren::security::tls {
 namespace {
 
 constexpr std::uint8_t kFirstRecordType = SSL3_RT_CHANGE_CIPHER_SPEC;
+constexpr int kRecordsMax = 64;  // Opened in one call.
 constexpr std::uint8_t kLastRecordType = SSL3_RT_APPLICATION_DATA;
 
 // Bytes of the first record, with its header; 0 while less than the header is there.
@@ -177,7 +178,9 @@ Result<SecureChannel::Opened> Channel::open(MutableBytes buffered) {
   // so it never reaches a record that is still to be read.
   std::size_t taken = 0;
   std::size_t opened = 0;
-  while (opened + kRecordPlainBytesMax <= kBulkBytes && !peer_ended_) {
+  // Not too many: a peer that sends records of a byte must not keep the core from others.
+  for (int records = 0; records < kRecordsMax; ++records) {
+    if (opened + kRecordPlainBytesMax > kBulkBytes || peer_ended_) break;
     const BytesView rest = buffered.subspan(taken);
     const auto size = record_bytes(rest);
     if (size && (*size == 0 || *size > rest.size())) break;

@@ -15,6 +15,7 @@ namespace {
 
 // A window that is half used up within this time, or four round trips, was too small.
 constexpr Duration kBusyWindowTime = 100ms;
+constexpr std::size_t kCopiedStepBytes = 64u << 10;
 constexpr std::size_t kLibraryStepBytes = 128 << 10;
 constexpr std::size_t kLibraryNeedBytes = 1 << 20;
 constexpr std::uint64_t kGrowthBytesMin = 32 << 10;  // Less is not worth a frame.
@@ -196,6 +197,28 @@ bool QuicConnection::allow_library(std::size_t bytes) {
   if (!scope_->reserve_memory(step, need)) return false;
   library_reserved_bytes_ += step;
   return true;
+}
+
+/// In steps, so that a small write does not go through all scopes.
+bool QuicConnection::reserve_copied(std::size_t bytes) {
+  const std::size_t wanted = copied_bytes_ + bytes;
+  if (wanted > copied_reserved_bytes_) {
+    const std::size_t missing = wanted - copied_reserved_bytes_;
+    const std::size_t step = (missing / kCopiedStepBytes + 1) * kCopiedStepBytes;
+    if (!scope_->reserve_memory(step)) return false;
+    copied_reserved_bytes_ += step;
+  }
+  copied_bytes_ = wanted;
+  return true;
+}
+
+void QuicConnection::release_copied(std::size_t bytes) {
+  WARREN_CHECK(bytes <= copied_bytes_);
+  copied_bytes_ -= bytes;
+  if (copied_reserved_bytes_ < copied_bytes_ + 2 * kCopiedStepBytes) return;
+  const std::size_t kept = (copied_bytes_ / kCopiedStepBytes + 1) * kCopiedStepBytes;
+  scope_->release_memory(copied_reserved_bytes_ - kept);
+  copied_reserved_bytes_ = kept;
 }
 
 void QuicConnection::on_handshake_completed() {

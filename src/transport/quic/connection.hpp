@@ -112,6 +112,8 @@ class QuicConnection final : public Connection, public StreamOwner {
   // ---- StreamOwner
   void stream_ready(StreamState& stream) override;
   void give_credit(std::int64_t stream_id, std::size_t count) override;
+  bool reserve_copied(std::size_t bytes) override;
+  void release_copied(std::size_t bytes) override;
   void stop_reading(std::int64_t stream_id, CloseCode code) override;
   void stop_writing(std::int64_t stream_id, CloseCode code) override;
   void stream_drained(std::int64_t stream_id) override { unread_.erase(stream_id); }
@@ -182,6 +184,8 @@ class QuicConnection final : public Connection, public StreamOwner {
     void operator()(ngtcp2_conn* conn) const { ngtcp2_conn_del(conn); }
   };
   LibraryMemory library_;
+  std::size_t copied_bytes_ = 0;            // Of writers, unacknowledged.
+  std::size_t copied_reserved_bytes_ = 0;   // For them, of scope_.
   std::size_t library_reserved_bytes_ = 0;  // Beyond the window; part of what scope_ holds.
   ngtcp2_crypto_conn_ref ref_{};
   TlsSession tls_;

@@ -10,6 +10,10 @@ namespace warren::transport::quic {
 namespace {
 
 constexpr std::size_t kBlockBytes = 64 << 10;  // Small frames are gathered into blocks of this.
+// Small writes are gathered into chunks of the first size, and of the second while more of them
+// wait.
+constexpr std::size_t kChunkBytesMin = 512;
+constexpr std::size_t kChunkBytes = 8u << 10;
 
 Error wake_error(runtime::Wake wake) {
   return wake == runtime::Wake::kTimedOut
@@ -134,19 +138,56 @@ void StreamState::on_reset(std::uint64_t code) {
 
 // --------------------------------------------------------------------------------- sending
 
-awaitable<Result<>> StreamState::write(SharedBytes bytes, TimePoint deadline) {
-  const Turn turn(writing_);
+awaitable<Result<>> StreamState::wait_for_room(TimePoint deadline) {
   while (!send_error_ && unsent_bytes_ >= unsent_bytes_max_) {
     const runtime::Wake wake = co_await writable_->wait_until(deadline);
     if (wake != runtime::Wake::kNotified) co_return fail(wake_error(wake));
   }
   if (send_error_) co_return fail(*send_error_);
   if (fin_queued_) co_return fail(ErrorCode::kClosed, "written after close_write");
+  co_return Result<>{};
+}
+
+awaitable<Result<>> StreamState::write(SharedBytes bytes, TimePoint deadline) {
+  const Turn turn(writing_);
+  WARREN_CO_TRY_VOID(co_await wait_for_room(deadline));
   if (bytes.empty()) co_return Result<>{};
   unsent_bytes_ += bytes.size();
-  chunks_.push_back(std::move(bytes));
+  chunks_.push_back({.shared = std::move(bytes), .own = nullptr});
   owner_->stream_ready(*this);
   co_return Result<>{};
+}
+
+awaitable<Result<>> StreamState::write(BytesView bytes, TimePoint deadline) {
+  const Turn turn(writing_);
+  WARREN_CO_TRY_VOID(co_await wait_for_room(deadline));
+  if (bytes.empty()) co_return Result<>{};
+  if (!gather_small(bytes)) {
+    const std::size_t small = unsent_bytes_ > 0 ? kChunkBytes : kChunkBytesMin;
+    auto own = std::make_unique<Bytes>();
+    own->reserve(std::max(bytes.size(), small));
+    if (!owner_->reserve_copied(own->capacity())) {
+      co_return fail(ErrorCode::kLimited, "no memory is left for what the peer does not take");
+    }
+    append(*own, bytes);
+    chunks_.push_back({.shared = {}, .own = std::move(own)});
+  }
+  unsent_bytes_ += bytes.size();
+  owner_->stream_ready(*this);
+  co_return Result<>{};
+}
+
+/// Appends to the last chunk when it is a copy with room, and not all of it has gone.
+bool StreamState::gather_small(BytesView bytes) {
+  if (send_index_ >= chunks_.size()) return false;
+  const std::unique_ptr<Bytes>& last = chunks_.back().own;
+  if (!last || last->capacity() - last->size() < bytes.size()) return false;
+  append(*last, bytes);
+  return true;
+}
+
+void StreamState::release_chunk(const Chunk& chunk) {
+  if (chunk.own && owner_ != nullptr) owner_->release_copied(chunk.own->capacity());
 }
 
 awaitable<Result<>> StreamState::flush(TimePoint deadline) {
@@ -204,6 +245,7 @@ void StreamState::on_acked(std::uint64_t count) {
   front_acked_ += static_cast<std::size_t>(count);
   while (!chunks_.empty() && send_index_ > 0 && front_acked_ >= chunks_.front().size()) {
     front_acked_ -= chunks_.front().size();
+    release_chunk(chunks_.front());
     chunks_.pop_front();
     --send_index_;
   }
@@ -220,7 +262,10 @@ void StreamState::on_stop_sending(std::uint64_t code) {
 
 void StreamState::drop_unsent() {
   const std::size_t kept = send_index_ + (send_offset_ > 0 ? 1 : 0);
-  while (chunks_.size() > kept) chunks_.pop_back();
+  while (chunks_.size() > kept) {
+    release_chunk(chunks_.back());
+    chunks_.pop_back();
+  }
   unsent_bytes_ = 0;
 }
 
@@ -268,14 +313,15 @@ bool StreamState::finish() {
 }
 
 void StreamState::detach(const Error& reason) {
-  owner_ = nullptr;
   end_both(reason);
+  owner_ = nullptr;
 }
 
 void StreamState::end_both(const Error& error) {
   // A stream whose end has arrived stays readable: only what was to come is lost.
   if (!fin_received_ && !receive_error_) receive_error_ = error;
   if (!send_error_ && (unsent_bytes_ > 0 || unacked_bytes_ > 0 || !fin_sent_)) send_error_ = error;
+  for (const Chunk& chunk : chunks_) release_chunk(chunk);
   chunks_.clear();
   send_index_ = send_offset_ = front_acked_ = unsent_bytes_ = unacked_bytes_ = 0;
   readable_->notify();

@@ -39,6 +39,10 @@ class StreamOwner {
   virtual void give_credit(std::int64_t stream_id, std::size_t count) = 0;
   virtual void stop_reading(std::int64_t stream_id, CloseCode code) = 0;
   virtual void stop_writing(std::int64_t stream_id, CloseCode code) = 0;
+  /// Asks for memory for bytes that were written by copy and that the peer has not acknowledged.
+  /// False: there is none.
+  virtual bool reserve_copied(std::size_t bytes) = 0;
+  virtual void release_copied(std::size_t bytes) = 0;
   /// The last byte of a stream that finish() left behind was taken: forget it.
   virtual void stream_drained(std::int64_t stream_id) = 0;
 
@@ -57,6 +61,8 @@ class StreamState {
   // ---- the handle's side
   /// Reads until `least` bytes are in `out`, or the end. Source: Stream::read_some, read_full.
   awaitable<Result<std::size_t>> read(MutableBytes out, std::size_t least, TimePoint deadline);
+  /// A copy is counted until it is acknowledged; small ones are gathered. Errors: also kLimited.
+  awaitable<Result<>> write(BytesView bytes, TimePoint deadline);
   awaitable<Result<>> write(SharedBytes bytes, TimePoint deadline);
   awaitable<Result<>> flush(TimePoint deadline);
   void close_write();
@@ -89,6 +95,18 @@ class StreamState {
   WindowUse window;     ///< For its connection, which grows it.
 
  private:
+  /// Bytes to send: the caller's, or a copy of our own, which may grow up to its capacity and so
+  /// stays where it is.
+  struct Chunk {
+    SharedBytes shared;
+    std::unique_ptr<Bytes> own;
+    BytesView view() const { return own ? BytesView(*own) : shared.view(); }
+    std::size_t size() const { return view().size(); }
+  };
+
+  awaitable<Result<>> wait_for_room(TimePoint deadline);
+  bool gather_small(BytesView bytes);
+  void release_chunk(const Chunk& chunk);
   std::size_t take_buffered(MutableBytes out);
   void buffer(BytesView bytes);
   void credit(std::size_t count);
@@ -119,7 +137,7 @@ class StreamState {
   // send_offset_ into chunks_[send_index_].
   std::unique_ptr<runtime::Signal> writable_;
   std::unique_ptr<runtime::Signal> acknowledged_;
-  std::deque<SharedBytes> chunks_;
+  std::deque<Chunk> chunks_;
   std::size_t send_index_ = 0;
   std::size_t send_offset_ = 0;
   std::size_t front_acked_ = 0;
@@ -144,7 +162,7 @@ class QuicStream final : public Stream {
     return state_->read(out, out.size(), deadline);
   }
   awaitable<Result<>> write(BytesView bytes, TimePoint deadline) override {
-    return state_->write(SharedBytes(to_bytes(bytes)), deadline);
+    return state_->write(bytes, deadline);
   }
   awaitable<Result<>> write(SharedBytes bytes, TimePoint deadline) override {
     return state_->write(std::move(bytes), deadline);

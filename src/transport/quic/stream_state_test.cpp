@@ -15,11 +15,19 @@ struct FakeOwner final : StreamOwner {
   void stop_reading(std::int64_t, CloseCode) override { ++stopped_reading; }
   void stop_writing(std::int64_t, CloseCode) override { ++stopped_writing; }
   void stream_drained(std::int64_t) override { ++drained; }
+  bool reserve_copied(std::size_t bytes) override {
+    if (copied + bytes > copied_max) return false;
+    copied += bytes;
+    return true;
+  }
+  void release_copied(std::size_t bytes) override { copied -= bytes; }
   int ready = 0;
   std::size_t credit = 0;
   int stopped_reading = 0;
   int stopped_writing = 0;
   int drained = 0;
+  std::size_t copied = 0;
+  std::size_t copied_max = 1u << 20;
 };
 
 Bytes counting(std::size_t count) {
@@ -45,6 +53,12 @@ class StreamStateTest : public ::testing::Test {
     settle();
     return write;
   }
+  Result<> write_copy(BytesView bytes) {
+    const Write write =
+        runtime::start_task(world.executor(), state.write(bytes, world.now()), [] {});
+    settle();
+    return write->get();
+  }
   void settle() { world.run_for(1us); }
   /// Sends up to `count` bytes as a connection would; returns what went.
   Bytes send(std::size_t count) {
@@ -65,6 +79,37 @@ class StreamStateTest : public ::testing::Test {
   FakeOwner owner;
   StreamState state{*runtime, owner, 4, 1'000};
 };
+
+TEST_F(StreamStateTest, SmallCopiesAreGatheredAndCountedUntilTheyAreAcknowledged) {
+  for (std::size_t i = 0; i < 900; ++i) ASSERT_TRUE(write_copy(Bytes(1, std::uint8_t(i))));
+  // A byte each, in two chunks: not an allocation a byte.
+  EXPECT_LE(owner.copied, 10u << 10);
+  EXPECT_GE(owner.copied, 900u);
+  Bytes sent;
+  for (const std::size_t count : {1u, 300u, 400u, 199u}) append(sent, send(count));
+  ASSERT_EQ(sent.size(), 900u);
+  for (std::size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(sent[i], std::uint8_t(i));
+  // All has gone out: what is written now stands in a chunk of its own.
+  ASSERT_TRUE(write_copy(counting(10)));
+  EXPECT_EQ(send(10), counting(10));
+  state.on_acked(900);
+  EXPECT_GE(owner.copied, 10u);
+  EXPECT_LT(owner.copied, 900u);
+  state.on_acked(10);
+  EXPECT_EQ(owner.copied, 0u);
+}
+
+TEST_F(StreamStateTest, ACopyWithoutMemoryForItIsRefusedAndNothingIsHeld) {
+  owner.copied_max = 4'096;
+  ASSERT_TRUE(write_copy(counting(100)));
+  const Result<> refused = write_copy(Bytes(5'000));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kLimited);
+  EXPECT_EQ(send(10'000), counting(100));
+  state.reset(CloseCode::kNone);
+  EXPECT_FALSE(state.finish());
+  EXPECT_EQ(owner.copied, 0u);
+}
 
 TEST_F(StreamStateTest, AResetLetsGoOfWhatWasNotSent) {
   const auto owned = std::make_shared<const Bytes>(counting(100));

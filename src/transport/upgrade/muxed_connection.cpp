@@ -160,7 +160,7 @@ MuxedConnection::StreamPtr MuxedConnection::add_stream(StreamId id) {
   return state;
 }
 
-/// Out of all lists but the send queue, where the writer passes over it. Null when unknown.
+/// Out of all lists. Null when unknown.
 MuxedConnection::StreamPtr MuxedConnection::take_stream(StreamId id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return nullptr;
@@ -168,6 +168,7 @@ MuxedConnection::StreamPtr MuxedConnection::take_stream(StreamId id) {
   streams_.erase(found);
   if (is_ours(id)) --own_streams_;
   if (state->released()) std::erase(lingering_, state);
+  if (std::exchange(state->queued, false)) std::erase(ready_, state);
   stream_credit_.notify_all();
   return state;
 }
@@ -224,7 +225,12 @@ std::uint64_t MuxedConnection::ask_confirmation(StreamState& stream) {
   } else {
     ping_wanted_ = pings_sent_ + 1;
   }
-  confirming_.emplace_back(ping_wanted_, stream.shared_from_this());
+  // A stream that went while it waited, or asks anew, has no place of its own left here.
+  std::erase_if(confirming_, [&stream](const auto& entry) {
+    const StreamPtr state = entry.second.lock();
+    return !state || state.get() == &stream;
+  });
+  confirming_.emplace_back(ping_wanted_, stream.weak_from_this());
   return ping_wanted_;
 }
 
@@ -274,8 +280,9 @@ void MuxedConnection::on_go_away(GoAwayCode code) {
 }
 
 void MuxedConnection::on_pong() {
-  for (const auto& [number, state] : confirming_) {
-    if (number <= pings_sent_) state->on_confirmed(number);
+  for (const auto& [number, weak] : confirming_) {
+    const StreamPtr state = weak.lock();
+    if (state && number <= pings_sent_) state->on_confirmed(number);
   }
   std::erase_if(confirming_, [this](const auto& entry) { return entry.first <= pings_sent_; });
   if (ping_wanted_ > pings_sent_) {
@@ -318,7 +325,9 @@ void MuxedConnection::detach_all() {
   accepted_.clear();
   own_streams_ = 0;
   for (const auto& [id, state] : streams) state->detach(reason);
-  for (const auto& [number, state] : confirming) state->detach(reason);
+  for (const auto& [number, weak] : confirming) {
+    if (const StreamPtr state = weak.lock()) state->detach(reason);
+  }
 }
 
 }  // namespace warren::transport

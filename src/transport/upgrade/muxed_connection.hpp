@@ -147,7 +147,7 @@ class MuxedConnection final : public StreamOwner,
   // Confirmations: pings are numbered from 1.
   std::uint64_t pings_sent_ = 0;
   std::uint64_t ping_wanted_ = 0;
-  std::vector<std::pair<std::uint64_t, StreamPtr>> confirming_;
+  std::vector<std::pair<std::uint64_t, std::weak_ptr<StreamState>>> confirming_;
 
   // Reading. Bytes [begin_, end_of_bytes_) of the buffer are not opened yet.
   Buffer receive_buffer_;

@@ -15,6 +15,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kSmallBufferBytes = 16u << 10;
 // So many reads that would have fitted into a small buffer give the large one back.
 constexpr std::size_t kSmallReadsMax = 16;
+// Frames of the channel, full ones or empty, until other connections have their turn.
+constexpr std::size_t kFramesPerTurnMax = 64;
 // Answers that wait from which on the writer has its turn before the next frame.
 constexpr std::size_t kAnswerBytesMax = 4u << 10;
 
@@ -40,6 +42,7 @@ awaitable<Result<>> MuxedConnection::read_all(std::shared_ptr<MuxedConnection> s
                                               Bytes plaintext) {
   MuxedConnection& c = *self;
   WARREN_CO_TRY_VOID(c.take_plaintext(plaintext));
+  std::size_t frames = 0;  // Since others had their turn.
   for (;;) {
     for (;;) {
       WARREN_CO_TRY(const bool opened, c.open_one());
@@ -47,7 +50,8 @@ awaitable<Result<>> MuxedConnection::read_all(std::shared_ptr<MuxedConnection> s
       // Whoever got what it waits for takes it now: then what comes next lands in its hands too.
       // And a peer that asks much is answered before it is heard on.
       const bool much_to_say = c.session_.output().size() >= kAnswerBytesMax;
-      if (std::exchange(c.reader_filled_, false) || much_to_say) {
+      if (std::exchange(c.reader_filled_, false) || much_to_say || ++frames >= kFramesPerTurnMax) {
+        frames = 0;
         co_await asio::post(c.runtime_.executor(), asio::use_awaitable);
       }
       if (c.end_) co_return Result<>{};
@@ -59,6 +63,7 @@ awaitable<Result<>> MuxedConnection::read_all(std::shared_ptr<MuxedConnection> s
     const auto got = co_await c.stream_->read_some(room, c.read_deadline());
     if (c.end_) co_return Result<>{};
     if (!got && got.error().code() == ErrorCode::kTimedOut) {
+      c.small_reads_ = kSmallReadsMax;  // Silence: a large buffer goes back.
       WARREN_CO_TRY_VOID(c.handle_timers());
       continue;
     }

@@ -173,6 +173,12 @@ awaitable<Result<>> StreamState::write(BytesView bytes, TimePoint deadline) {
   const Turn turn(writing_);
   WARREN_CO_TRY_VOID(co_await wait_for_room(deadline));
   if (bytes.empty()) co_return Result<>{};
+  // Counted until it is encrypted: the peer decides when that is.
+  const auto owner = owner_.lock();
+  if (!owner || !owner->reserve_buffer(static_cast<std::ptrdiff_t>(bytes.size()))) {
+    co_return fail(ErrorCode::kLimited, "no memory is left for what the peer does not take");
+  }
+  copied_bytes_ += bytes.size();
   Bytes* last = chunks_.empty() ? nullptr : chunks_.back().own.get();
   if (last != nullptr && bytes.size() < kSmallWriteBytes &&
       last->size() + bytes.size() <= kGatheredBytesMax) {
@@ -181,7 +187,7 @@ awaitable<Result<>> StreamState::write(BytesView bytes, TimePoint deadline) {
     chunks_.push_back({.shared = {}, .own = std::make_shared<Bytes>(to_bytes(bytes))});
   }
   unsent_bytes_ += bytes.size();
-  if (const auto owner = owner_.lock(); owner && attached_) owner->stream_ready(*this);
+  if (attached_) owner->stream_ready(*this);
   co_return Result<>{};
 }
 
@@ -193,6 +199,14 @@ awaitable<Result<>> StreamState::write(SharedBytes bytes, TimePoint deadline) {
   chunks_.push_back({.shared = std::move(bytes), .own = nullptr});
   if (const auto owner = owner_.lock(); owner && attached_) owner->stream_ready(*this);
   co_return Result<>{};
+}
+
+void StreamState::release_copied(std::size_t count) {
+  if (count == 0) return;
+  copied_bytes_ -= count;
+  if (const auto owner = owner_.lock()) {
+    (void)owner->reserve_buffer(-static_cast<std::ptrdiff_t>(count));
+  }
 }
 
 StreamState::Taken StreamState::take_unsent(std::size_t count, std::vector<BytesView>& parts,
@@ -208,6 +222,7 @@ StreamState::Taken StreamState::take_unsent(std::size_t count, std::vector<Bytes
       front_sent_ += n;
       break;
     }
+    if (chunk.own) release_copied(chunk.own->size());
     keep.push_back(chunk.own ? SharedBytes(chunk.own, {}) : std::move(chunk.shared));
     chunks_.pop_front();
     front_sent_ = 0;
@@ -297,6 +312,7 @@ void StreamState::end_both(const Error& error) {
   if (!end_received_ && !receive_error_) receive_error_ = error;
   if (!send_error_ && (!end_sent_ || confirmed_count_ < sent_count_)) send_error_ = error;
   chunks_.clear();
+  release_copied(copied_bytes_);
   front_sent_ = 0;
   unsent_bytes_ = 0;
   readable_->notify();

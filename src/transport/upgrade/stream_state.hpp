@@ -21,8 +21,8 @@ class StreamOwner {
   virtual void stream_ready(StreamState& stream) = 0;
   /// `count` bytes that arrived have left our buffers, or went straight to a reader.
   virtual void stream_consumed(StreamState& stream, std::size_t count) = 0;
-  /// Asks for room to keep `bytes` that nobody has taken yet; negative: they have gone. False:
-  /// there is none.
+  /// Asks for room to keep `bytes` that came and nobody has taken yet, or that were written and
+  /// wait to go out; negative: they have gone. False: there is none.
   virtual bool reserve_buffer(std::ptrdiff_t bytes) = 0;
   /// Breaks both directions off and forgets the stream.
   virtual void reset_stream(StreamState& stream) = 0;
@@ -42,7 +42,10 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
  public:
   StreamState(runtime::Runtime& runtime, std::weak_ptr<StreamOwner> owner, std::uint32_t id,
               std::size_t unsent_bytes_max);
-  ~StreamState() { drop_buffered(); }
+  ~StreamState() {
+    drop_buffered();
+    release_copied(copied_bytes_);
+  }
   StreamState(const StreamState&) = delete;
   StreamState& operator=(const StreamState&) = delete;
 
@@ -102,6 +105,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   std::size_t take_buffered(MutableBytes out);
   bool buffer(BytesView bytes);
   void drop_buffered();
+  void release_copied(std::size_t count);
   void end_both(const Error& error);
   bool write_open() const { return !end_queued_ && !send_error_; }
 
@@ -130,6 +134,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   std::deque<Chunk> chunks_;
   std::size_t front_sent_ = 0;
   std::size_t unsent_bytes_ = 0;
+  std::size_t copied_bytes_ = 0;       // Of chunks_ that are our own.
   std::uint64_t sent_count_ = 0;       // Bytes and the end, as far as they were handed over.
   std::uint64_t confirmed_count_ = 0;  // Of those, what the peer is known to have.
   std::uint64_t confirmed_number_ = 0;
