@@ -223,6 +223,12 @@ bool Manager::is_busy_source(const IpAddress& remote) {
   return core_->sources.is_busy(remote, core_->now());
 }
 
+void Manager::note_displaced(const IpAddress& remote) {
+  core_->refusals.add(ScopeKind::kTransient, Resource::kConnectionsInbound,
+                      fmt::format("from {}", remote.to_string()),
+                      "newer ones took their places among the handshakes", core_->now());
+}
+
 void Manager::limit_protocol(std::string_view protocol, std::size_t streams_max,
                              std::size_t streams_per_peer_max) {
   const std::string name(protocol);

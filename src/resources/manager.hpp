@@ -155,6 +155,10 @@ class Manager {
   /// could use up the rest.
   bool is_busy_source(const IpAddress& remote);
 
+  /// A handshake with `remote` was given up so that a newer one has its place; a refusal like
+  /// others.
+  void note_displaced(const IpAddress& remote);
+
   /// Inbound streams of `protocol` over all peers and of one. What is held already stays.
   void limit_protocol(std::string_view protocol, std::size_t streams_max,
                       std::size_t streams_per_peer_max);

@@ -105,12 +105,21 @@ class Flood(SystemTest):
         self.assertFalse(thread.is_alive())
         self.assertEqual(problem, [])
 
-    def check_flood(self, attack, name):
-        """An honest fetch alone and one during `attack`, then all that has to be true afterwards."""
+    def address(self, kind):
+        """Where the server listens with a kind of transport, "udp" or "tcp"."""
+        port = port_of(self.status, kind)
+        rest = "/quic-v1" if kind == "udp" else ""
+        return f"/ip4/127.0.0.1/{kind}/{port}{rest}/p2p/{self.server.peer_id}"
+
+    def check_flood(self, attack, name, kind):
+        """An honest fetch alone, and one during `attack` while somebody new connects; then all that
+        has to be true afterwards."""
         alone = self.fetch("alone")
         files_before, memory_before = descriptors(self.server), memory_peak(self.server)
+        newcomer = self.node("newcomer").start()
         with self.running(attack):
             during = self.fetch("during")
+            self.expect(newcomer.run("connect", self.address(kind)), OK)
         grown = memory_peak(self.server) - memory_before
         print(f"\n{name}: the honest peer had {alone / during:.0%} of its rate "
               f"({FILE_BYTES / MIB / alone:.0f} MiB/s alone, {FILE_BYTES / MIB / during:.0f} "
@@ -118,8 +127,6 @@ class Flood(SystemTest):
         self.assertLess(grown, FLOOD_MEMORY_BYTES)
         wait_for(lambda: descriptors(self.server) <= files_before + 2,
                  f"descriptors to fall back to {files_before}", seconds=20)
-        newcomer = self.node("newcomer").start()
-        self.connect(newcomer, self.server)
         self.assertTrue(self.server.running())
 
     def test_ten_thousand_half_open_tcp_connections(self):
@@ -144,7 +151,7 @@ class Flood(SystemTest):
                     time.sleep(0.005)
             for one in held + waiting:
                 one.close()
-        self.check_flood(attack, "10,000 half-open TCP connections")
+        self.check_flood(attack, "10,000 half-open TCP connections", "tcp")
         self.assertGreaterEqual(len(opened), 10_000)
         self.assertGreater(sum(self.refused().values()), 1000)
 
@@ -168,7 +175,7 @@ class Flood(SystemTest):
                     time.sleep(0.002)
             for one in sockets:
                 one.close()
-        self.check_flood(attack, "10,000 QUIC Initials")
+        self.check_flood(attack, "10,000 QUIC Initials", "udp")
         self.assertGreaterEqual(len(sent), 10_000)
 
     def genuine_initials(self, count):

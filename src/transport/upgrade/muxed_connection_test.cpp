@@ -380,7 +380,13 @@ class Resources : public UpgradeTest {
     start(config);
   }
 
-  resources::Manager manager_{[this] { return host_->now(); }};
+  /// Fewer connections of one address than handshakes make room for each other.
+  static resources::Manager::Options few_of_one_address() {
+    resources::Manager::Options options;
+    options.limits.inbound_per_private = 10;
+    return options;
+  }
+  resources::Manager manager_{[this] { return host_->now(); }, few_of_one_address()};
 };
 
 TEST_F(Resources, ConnectionsWindowsAndUnreadBytesAreCountedAndGivenBack) {

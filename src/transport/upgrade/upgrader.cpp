@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <deque>
@@ -9,6 +10,7 @@
 #include "base/check.hpp"
 #include "base/log.hpp"
 #include "runtime/cancellation.hpp"
+#include "transport/upgrade/half_open.hpp"
 #include "transport/upgrade/handshake.hpp"
 #include "transport/upgrade/muxed_connection.hpp"
 
@@ -41,18 +43,6 @@ struct ListenerState {
   }
 };
 
-/// Counts one for as long as it lives.
-class Counted {
- public:
-  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  std::size_t& count_;
-};
-
 struct Upgrader::Core {
   Core(runtime::Runtime& own_runtime, crypto::PublicKey identity, Securities own_securities,
        std::string_view own_transport, UpgradeConfig config)
@@ -61,6 +51,7 @@ struct Upgrader::Core {
         securities(std::move(own_securities)),
         transport(own_transport),
         host(std::make_shared<ConnectionHost>(own_runtime, config)),
+        half_open(own_runtime),
         accepting(own_runtime, config.limits.half_open_max + kListenersMax) {
     WARREN_CHECK(!securities.empty());
   }
@@ -75,7 +66,12 @@ struct Upgrader::Core {
                                      std::shared_ptr<ListenerState> listener,
                                      std::unique_ptr<runtime::ByteStream> stream,
                                      std::unique_ptr<resources::ConnectionScope> scope,
-                                     std::unique_ptr<Counted> place);
+                                     std::unique_ptr<HalfOpenTable::Place> place);
+  static awaitable<Result<std::shared_ptr<Connection>>> prove(
+      std::shared_ptr<Core> core, std::shared_ptr<ListenerState> listener,
+      std::unique_ptr<runtime::ByteStream> stream,
+      std::unique_ptr<resources::ConnectionScope> scope);
+  void make_room();
   void take(const std::shared_ptr<Core>& self, const std::shared_ptr<ListenerState>& listener,
             std::unique_ptr<runtime::ByteStream> stream);
   Result<std::unique_ptr<resources::ConnectionScope>> count(Direction direction,
@@ -88,7 +84,7 @@ struct Upgrader::Core {
   std::string_view transport;
   std::shared_ptr<ConnectionHost> host;
   UpgradeCounters counters;
-  std::size_t half_open = 0;
+  HalfOpenTable half_open;
   bool closed = false;
   std::vector<std::weak_ptr<ListenerState>> listeners;
   std::vector<std::weak_ptr<MuxedConnection>> connections;
@@ -189,41 +185,66 @@ awaitable<void> Upgrader::Core::accept_all(std::shared_ptr<Core> core,
   }
 }
 
+/// While many handshakes are in progress each new one takes the place of an old one. The limits
+/// beyond that are for what comes before an old one has gone.
+void Upgrader::Core::make_room() {
+  std::size_t most = host->config.limits.half_open_max;
+  resources::Manager* const manager = host->config.resources;
+  if (manager != nullptr) {
+    most = std::min<std::size_t>(most, manager->limits().transient.connections_inbound);
+  }
+  if (half_open.staying() < std::max<std::size_t>(1, most * 3 / 4)) return;
+  const IpAddress whose = half_open.displace_one();
+  ++counters.displaced;
+  if (manager != nullptr) manager->note_displaced(whose);
+}
+
 /// Admits one, or closes it unread.
 void Upgrader::Core::take(const std::shared_ptr<Core>& self,
                           const std::shared_ptr<ListenerState>& listener,
                           std::unique_ptr<runtime::ByteStream> stream) {
   ++counters.inbound;
+  const IpAddress remote = stream->remote().ip;
+  make_room();
   auto scope = count(Direction::kInbound, stream->remote(), std::nullopt);
   if (!scope) {
     ++counters.refused_limit;
     return;
   }
-  if (half_open >= host->config.limits.half_open_max ||
+  if (half_open.size() >= host->config.limits.half_open_max ||
       !accepting.spawn(upgrade_one(self, listener, std::move(stream), std::move(*scope),
-                                   std::make_unique<Counted>(half_open)))) {
+                                   std::make_unique<HalfOpenTable::Place>(half_open, remote)))) {
     ++counters.refused_half_open;
   }
+}
+
+awaitable<Result<std::shared_ptr<Connection>>> Upgrader::Core::prove(
+    std::shared_ptr<Core> core, std::shared_ptr<ListenerState> listener,
+    std::unique_ptr<runtime::ByteStream> stream,
+    std::unique_ptr<resources::ConnectionScope> scope) {
+  const TimePoint deadline = core->runtime.now() + core->host->config.limits.handshake_time_max;
+  WARREN_CO_TRY(RawStream raw, co_await listener->options.prepare(std::move(stream), deadline));
+  raw.scope = std::move(scope);
+  co_return co_await upgrade(core, std::move(raw), security::Side::kListener, std::nullopt,
+                             deadline);
 }
 
 awaitable<void> Upgrader::Core::upgrade_one(std::shared_ptr<Core> core,
                                             std::shared_ptr<ListenerState> listener,
                                             std::unique_ptr<runtime::ByteStream> stream,
                                             std::unique_ptr<resources::ConnectionScope> scope,
-                                            std::unique_ptr<Counted> place) {
-  const TimePoint deadline = core->runtime.now() + core->host->config.limits.handshake_time_max;
-  auto raw = co_await listener->options.prepare(std::move(stream), deadline);
-  if (!raw) {
-    ++core->counters.failed_handshakes;
-    co_return;
-  }
-  raw->scope = std::move(scope);
-  const std::string from = raw->remote_address.to_string();
-  auto connection =
-      co_await upgrade(core, std::move(*raw), security::Side::kListener, std::nullopt, deadline);
+                                            std::unique_ptr<HalfOpenTable::Place> place) {
+  using namespace boost::asio::experimental::awaitable_operators;
+  const Endpoint from = stream->remote();
+  auto race =
+      runtime::errors_as_values(prove(core, listener, std::move(stream), std::move(scope))) ||
+      runtime::errors_as_values(place->wait_until_displaced());
+  auto ended = co_await std::move(race);
+  if (ended.index() == 1) co_return;  // Displaced, and counted as that.
+  auto connection = std::get<0>(std::move(ended));
   if (!connection) {
     ++core->counters.failed_handshakes;
-    log::debug("transport", "inbound from {}: {}", from, connection.error().message());
+    log::debug("transport", "inbound from {}: {}", from.to_string(), connection.error().message());
     co_return;
   }
   if (listener->closed) co_return;
@@ -280,7 +301,7 @@ Result<std::unique_ptr<Listener>> Upgrader::listen(std::unique_ptr<runtime::Stre
 }
 
 const UpgradeCounters& Upgrader::counters() const { return core_->counters; }
-std::size_t Upgrader::half_open() const { return core_->half_open; }
+std::size_t Upgrader::half_open() const { return core_->half_open.size(); }
 const UpgradeConfig& Upgrader::config() const { return core_->host->config; }
 
 awaitable<void> Upgrader::close() {

@@ -43,6 +43,7 @@ struct UpgradeCounters {
   std::uint64_t proven = 0;             ///< Of those, handed out or waiting to be.
   std::uint64_t refused_limit = 0;      ///< Closed unread: the resource manager said no.
   std::uint64_t refused_half_open = 0;  ///< Closed unread: too many handshakes in progress.
+  std::uint64_t displaced = 0;          ///< Made room for newer ones in the middle of a handshake.
   std::uint64_t refused_backlog = 0;    ///< Proven, but nobody accepted fast enough.
   std::uint64_t failed_handshakes = 0;  ///< Broken, wrong, or too slow.
   std::uint64_t accept_errors = 0;      ///< The system had no descriptor left, for example.
@@ -74,8 +75,9 @@ class Upgrader {
                                                       TimePoint deadline);
 
   /// The listener's side: accepts from `source` and upgrades each within handshake_time_max,
-  /// at most half_open_max at a time over all listeners of this upgrader: one more is closed at
-  /// once, unread. Errors: kClosed.
+  /// at most half_open_max at a time over all listeners of this upgrader. From three quarters of
+  /// that on, or of what the resource manager allows, a new one takes the place of the oldest one
+  /// of the address that has most, which is closed. Errors: kClosed.
   Result<std::unique_ptr<Listener>> listen(std::unique_ptr<runtime::StreamListener> source,
                                            AcceptOptions options);
 
