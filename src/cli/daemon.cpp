@@ -53,6 +53,7 @@ node::NodeOptions node_options(const DaemonOptions& options, resources::Manager&
       made.listen.push_back({address, !address.has(multiformats::Protocol::kIp6)});
     }
   }
+  made.measure = config.measure;
   if (config.mdns_enabled) made.mdns.emplace();
   made.database = options.paths.database_file();
   made.download_dir = options.paths.data_dir;

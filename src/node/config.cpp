@@ -107,6 +107,16 @@ class Reader {
     return all;
   }
 
+  Result<protocols::Audience> audience(const YAML::Node& node) const {
+    if (node.IsScalar()) {
+      if (node.Scalar() == "off") return protocols::Audience::kNobody;
+      if (node.Scalar() == "local") return protocols::Audience::kLocal;
+      if (node.Scalar() == "anyone") return protocols::Audience::kAnyone;
+    }
+    return error(node.Mark(),
+                 fmt::format("'p2p.measure' must be one of off, local, anyone{}", found(node)));
+  }
+
   Result<log::Level> level(const YAML::Node& node) const {
     if (node.IsScalar()) {
       for (const auto& [word, level] : kLevels) {
@@ -172,13 +182,15 @@ Result<Config> read_root(const YAML::Node& root, const Reader& reader) {
                                               }}});
   };
   const auto p2p = [&](const YAML::Node& node) {
-    return reader.mapping(node, "p2p",
-                          {{"listen_addresses",
-                            [&](const YAML::Node& value) {
-                              return keep(config.listen_addresses,
-                                          reader.addresses(value, "p2p.listen_addresses"));
-                            }},
-                           {"mdns", mdns}});
+    return reader.mapping(
+        node, "p2p",
+        {{"listen_addresses",
+          [&](const YAML::Node& value) {
+            return keep(config.listen_addresses, reader.addresses(value, "p2p.listen_addresses"));
+          }},
+         {"measure",
+          [&](const YAML::Node& value) { return keep(config.measure, reader.audience(value)); }},
+         {"mdns", mdns}});
   };
   const auto limits = [&](const YAML::Node& node) {
     return reader.mapping(

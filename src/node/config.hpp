@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "multiformats/multiaddr.hpp"
+#include "protocols/audience.hpp"
 
 namespace warren::node {
 
@@ -23,6 +24,8 @@ struct Config {
   std::vector<Multiaddr> listen_addresses;
   /// p2p.mdns.enabled.
   bool mdns_enabled = true;
+  /// p2p.measure: "off", "local", "anyone". Who may use this node's perf and echo.
+  protocols::Audience measure = protocols::Audience::kLocal;
   /// limits.connections, 8 to 100,000. Source: base/limits.hpp.
   std::size_t connections_max = 160;
   /// limits.memory, "64MiB" to "64GiB": what buffers of transports and transfers may hold.

@@ -20,6 +20,7 @@ TEST(Config, AnEmptyFileGivesTheDefaults) {
     ASSERT_TRUE(config) << text << ": " << config.error().message();
     EXPECT_TRUE(config->listen_addresses.empty());
     EXPECT_TRUE(config->mdns_enabled);
+    EXPECT_EQ(config->measure, protocols::Audience::kLocal);
     EXPECT_EQ(config->connections_max, 160u);
   }
 }
@@ -29,6 +30,7 @@ TEST(Config, EveryKeyIsRead) {
       "p2p:\n"
       "  listen_addresses:\n"
       "    - /ip4/127.0.0.1/udp/4001/quic-v1\n"
+      "  measure: anyone\n"
       "  mdns:\n"
       "    enabled: false\n"
       "limits:\n"
@@ -41,6 +43,7 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_TRUE(config) << config.error().message();
   ASSERT_EQ(config->listen_addresses.size(), 1u);
   EXPECT_EQ(config->listen_addresses[0].to_string(), "/ip4/127.0.0.1/udp/4001/quic-v1");
+  EXPECT_EQ(config->measure, protocols::Audience::kAnyone);
   EXPECT_FALSE(config->mdns_enabled);
   EXPECT_EQ(config->connections_max, 32u);
   EXPECT_EQ(config->memory_bytes_max, 64u << 20);
@@ -67,6 +70,8 @@ TEST(Config, ABadValueIsRefusedWithItsPlaceAndItsRange) {
   EXPECT_EQ(error_of("limits:\n  memory: 1MiB\n"),
             "config.yaml:2:11: 'limits.memory' must be a size from 64 MiB to 65536 MiB, as in "
             "'128MiB'; found '1MiB'");
+  EXPECT_EQ(error_of("p2p:\n  measure: all\n"),
+            "config.yaml:2:12: 'p2p.measure' must be one of off, local, anyone; found 'all'");
   EXPECT_EQ(error_of("p2p:\n  mdns:\n    enabled: perhaps\n"),
             "config.yaml:3:14: 'p2p.mdns.enabled' must be true or false");
   EXPECT_EQ(error_of("p2p: 3\n"), "config.yaml:1:6: 'p2p' must be a mapping");

@@ -70,8 +70,10 @@ awaitable<Result<>> Node::start() {
   WARREN_CO_TRY_VOID(co_await transfers_->open());
 
   protocols::serve_ping(swarm_);
-  protocols::serve_perf(swarm_);
-  protocols::serve_echo(swarm_);
+  if (options_.measure != protocols::Audience::kNobody) {
+    protocols::serve_perf(swarm_, {.audience = options_.measure});
+    protocols::serve_echo(swarm_, {.audience = options_.measure});
+  }
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
   WARREN_CO_TRY_VOID(listen_all());
   start_watch();

@@ -36,6 +36,8 @@ struct ListenAddress {
 
 struct NodeOptions {
   std::vector<ListenAddress> listen;
+  /// Who may measure this node (perf, echo).
+  protocols::Audience measure = protocols::Audience::kLocal;
   /// Unset: no mDNS.
   std::optional<discovery::MdnsOptions> mdns;
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.

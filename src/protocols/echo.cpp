@@ -11,6 +11,7 @@ namespace warren::protocols {
 namespace {
 
 using swarm::ProtocolStream;
+using transport::CloseCode;
 using transport::Stream;
 
 awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, EchoLimits limits) {
@@ -27,6 +28,10 @@ awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, EchoLimits 
 }
 
 awaitable<void> serve_or_reset(swarm::Swarm& swarm, EchoLimits limits, ProtocolStream stream) {
+  if (!belongs_to(*stream.connection, limits.audience)) {
+    stream.stream->reset(CloseCode::kResourceLimit);
+    co_return;
+  }
   const auto served = co_await serve(swarm.runtime(), *stream.stream, limits);
   if (!served) stream.stream->reset();
 }

@@ -2,6 +2,7 @@
 // /echo/1.0.0: gives back what it gets. For testing half-close and flow control with other
 // implementations (js-libp2p, py-libp2p and cpp-libp2p speak it).
 
+#include "protocols/audience.hpp"
 #include "swarm/swarm.hpp"
 
 namespace warren::protocols {
@@ -11,6 +12,8 @@ using runtime::awaitable;
 inline constexpr std::string_view kEchoProtocol = "/echo/1.0.0";
 
 struct EchoLimits {
+  /// To others the stream is reset.
+  Audience audience = Audience::kLocal;
   /// Streams served at a time; beyond: the stream is reset.
   std::size_t streams_max = 512;
   std::size_t streams_per_peer_max = 256;

@@ -207,8 +207,22 @@ void IdentifyService::learn_observed(const Connection& connection, const Multiad
   const bool changed =
       observed_.observe({info.remote_peer, info.remote_address, info.local_address, seen},
                         swarm_.listen_addresses(), swarm_.runtime().now());
-  if (changed) on_local_change();
+  if (changed) tell_observed();
   if (!expiring_ && observed_.votes() > 0) expiring_ = tasks_.spawn(expire_observed());
+}
+
+/// What others say may change as fast as they like, and each change goes to every peer.
+void IdentifyService::tell_observed() {
+  if (!telling_observed_) telling_observed_ = tasks_.spawn(tell_observed_later());
+}
+
+awaitable<void> IdentifyService::tell_observed_later() {
+  runtime::Runtime& runtime = swarm_.runtime();
+  const auto slept = co_await runtime.sleep_until(std::max(runtime.now(), tell_observed_at_));
+  if (!slept) co_return;
+  tell_observed_at_ = runtime.now() + config_.observed_told_every;
+  telling_observed_ = false;
+  on_local_change();
 }
 
 /// Runs as long as there are votes.

@@ -32,6 +32,8 @@ struct IdentifyConfig {
   double exchanges_burst = 64;
   double exchanges_per_second = 4;
   ObservedAddressesConfig observed{};
+  /// At most so often peers are told of a change in what others call our address.
+  Duration observed_told_every = 30s;
 };
 
 /// What a connected peer said of itself. All of it is the peer's claim, bounded in size but not in
@@ -101,6 +103,8 @@ class IdentifyService {
   std::vector<Bytes> describe_self(const swarm::Connection& connection);
   awaitable<Result<>> write_self(transport::Stream& stream,
                                  std::shared_ptr<swarm::Connection> connection, TimePoint deadline);
+  void tell_observed();
+  awaitable<void> tell_observed_later();
   awaitable<void> expire_observed();
   bool within_rate(const PeerId& peer);
   bool has_news_for(const PeerId& peer) const;
@@ -132,6 +136,8 @@ class IdentifyService {
   std::uint64_t refused_ = 0;
   ObservedAddresses observed_;
   bool expiring_ = false;
+  bool telling_observed_ = false;
+  TimePoint tell_observed_at_{};  ///< Not before.
   runtime::TaskGroup tasks_;
 };
 

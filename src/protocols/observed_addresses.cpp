@@ -107,6 +107,7 @@ bool ObservedAddresses::count_votes(const std::vector<Multiaddr>& listening) {
     if (ranked.size() > config_.believed_max) ranked.resize(config_.believed_max);
     for (auto& [count, address] : ranked) believed.push_back(std::move(address));
   }
+  std::ranges::sort(believed);  // A change of votes alone is no news.
   const bool changed = believed != believed_;
   believed_ = std::move(believed);
   return changed;

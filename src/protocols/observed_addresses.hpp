@@ -51,7 +51,7 @@ class ObservedAddresses {
   /// When expire() should be called next; kNever without votes.
   TimePoint next_expiry() const;
 
-  /// In order of kind and votes; none of them is in the `listening` of the last call.
+  /// In order; none of them is in the `listening` of the last call.
   const std::vector<Multiaddr>& believed() const { return believed_; }
   std::size_t votes() const;
 

@@ -90,6 +90,10 @@ awaitable<Result<>> serve(runtime::Runtime& runtime, Stream& stream, PerfLimits 
 }
 
 awaitable<void> serve_or_reset(swarm::Swarm& swarm, PerfLimits limits, ProtocolStream stream) {
+  if (!belongs_to(*stream.connection, limits.audience)) {
+    stream.stream->reset(CloseCode::kResourceLimit);
+    co_return;
+  }
   const auto served = co_await serve(swarm.runtime(), *stream.stream, limits);
   if (!served) {
     stream.stream->reset(served.error().code() == ErrorCode::kTooLarge ? CloseCode::kResourceLimit

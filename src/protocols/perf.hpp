@@ -1,6 +1,7 @@
 #pragma once
 // /perf/1.0.0: how fast bytes go to a peer and come back. Source: libp2p specs, perf/perf.md.
 
+#include "protocols/audience.hpp"
 #include "swarm/swarm.hpp"
 
 namespace warren::protocols {
@@ -10,6 +11,8 @@ using runtime::awaitable;
 inline constexpr std::string_view kPerfProtocol = "/perf/1.0.0";
 
 struct PerfLimits {
+  /// To others the stream is reset: eight bytes of theirs could cost the uplink gigabytes.
+  Audience audience = Audience::kLocal;
   /// Streams served at a time, over all peers and for one.
   std::size_t streams_max = 4;
   std::size_t streams_per_peer_max = 1;
