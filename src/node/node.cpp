@@ -179,6 +179,11 @@ void Node::peer_found(const discovery::PeerHint& hint) {
 void Node::peer_lost(const discovery::PeerHint& hint) { keeper_.lost(hint.peer); }
 
 void Node::on_connection(const swarm::ConnectionEvent& event) {
+  if (event.kind == swarm::ConnectionEvent::Kind::kDisconnected) {
+    const transport::ConnectionStats stats = event.connection->stats();
+    ended_bytes_received_ += stats.bytes_received;
+    ended_bytes_sent_ += stats.bytes_sent;
+  }
   if (!event.first_or_last) return;
   const PeerId& peer = event.connection->info().remote_peer;
   switch (event.kind) {
@@ -242,6 +247,8 @@ NodeStatus Node::status() const {
       if (progress.state == transfer::State::kPaused) ++status.transfers_paused;
     }
   }
+  status.bytes_received = ended_bytes_received_;
+  status.bytes_sent = ended_bytes_sent_;
   for (const auto& connection : swarm_.connections()) {
     const transport::ConnectionStats stats = connection->stats();
     status.bytes_received += stats.bytes_received;

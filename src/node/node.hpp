@@ -162,6 +162,8 @@ class Node final : private discovery::PeerSink {
   bool started_ = false;
   bool stopped_ = false;
   std::vector<std::string> warnings_;
+  std::uint64_t ended_bytes_received_ = 0;  // By connections that have gone.
+  std::uint64_t ended_bytes_sent_ = 0;
   std::size_t shares_count_ = 0;
   std::size_t jobs_ = 0;
   std::set<std::shared_ptr<content::Progress>> job_progress_;

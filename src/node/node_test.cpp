@@ -124,6 +124,11 @@ TEST_F(NodeTest, PingAndPerfReachAConnectedPeer) {
   ASSERT_TRUE(perf) << perf.error().message();
   EXPECT_EQ(perf->uploaded_bytes, 100'000u);
   EXPECT_EQ(perf->downloaded_bytes, 200'000u);
+  // What a connection has moved still counts when it is gone.
+  ASSERT_TRUE(b_.node->disconnect(peer->to_string()));
+  ASSERT_TRUE(run_until([&] { return b_.node->status().peers_connected == 0; }));
+  EXPECT_GE(b_.node->status().bytes_sent, 100'000u);
+  EXPECT_GE(b_.node->status().bytes_received, 200'000u);
 }
 
 TEST_F(NodeTest, ADisconnectedPeerStaysAway) {

@@ -53,7 +53,7 @@ struct NodeStatus {
   std::size_t shares = 0;
   std::size_t transfers_active = 0;
   std::size_t transfers_paused = 0;
-  std::uint64_t bytes_received = 0;  ///< Over the connections of now.
+  std::uint64_t bytes_received = 0;  ///< Since the start, by all connections.
   std::uint64_t bytes_sent = 0;
   /// What peers were refused at a limit since the start, by where the limit is and of what.
   std::vector<resources::Refusals> refused;
