@@ -1,14 +1,14 @@
 // Reads arbitrary bytes as an mDNS packet, and as a list of events for the mDNS machine. Finds: a
 // read outside the packet, a loop of compression pointers, a message that changes when it is
 // written and read again, a broken invariant, a timer that never gets on.
-// Links: warren::discovery
+// Links: warren::discovery_mdns
 
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <algorithm>
 
 #include "base/check.hpp"
-#include "discovery/mdns_machine.hpp"
+#include "discovery/mdns/mdns_machine.hpp"
 
 using namespace warren;
 using namespace warren::discovery;

@@ -121,6 +121,27 @@ struct Discovery {
   std::uint32_t packets_per_second_max = 1000;  ///< Read; beyond: the kernel drops them.
 };
 
+/// What is known of peers. Source: docs/decisions/0017.
+struct Peers {
+  std::size_t addresses_max = 4'096;  ///< Of all peers; beyond: the worst of its part goes.
+  std::size_t addresses_per_peer_max = 16;
+  std::size_t peers_max = 4'096;
+  /// Parts of the table for peers never connected to, and for proven ones, and places in each.
+  std::size_t new_buckets = 48;
+  std::size_t proven_buckets = 16;
+  std::size_t bucket_places = 64;
+  /// Parts that one network of tellers, or one network of proven peers, can reach.
+  std::size_t new_buckets_per_teller = 8;
+  std::size_t proven_buckets_per_group = 2;
+  std::size_t record_bytes_max = 4u << 10;  ///< Of a signed record; a larger one is not kept.
+  std::size_t bans_max = 10'000;  ///< Peers and prefixes; beyond: the one that ends first goes.
+  std::size_t names_max = 1'024;  ///< Beyond: kLimited.
+  std::size_t name_bytes_max = 64;
+  std::size_t reason_bytes_max = 200;
+  std::uint32_t failures_max = 10;  ///< Of an address without a success in between; then it goes.
+  std::chrono::hours unseen_time_max{24 * 30};  ///< Then a peer that nobody kept is forgotten.
+};
+
 /// One dataset as a peer, or the store, describes it. Beyond: that dataset is refused (kTooLarge).
 struct Tree {
   std::size_t entries_max = 10'000'000;       ///< Files, folders and symlinks.

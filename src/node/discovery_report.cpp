@@ -23,18 +23,7 @@ std::string peers_text(const NodeStatus& status) {
 
 std::string source_text(const DiscoveryView& source) {
   if (!source.problem.empty()) return fmt::format("{}: {}", source.name, source.problem);
-  std::uint64_t sent = 0;
-  std::uint64_t heard = 0;
-  std::string interfaces;
-  for (const discovery::SourceCounters& counters : source.counters) {
-    sent += counters.sent;
-    heard += counters.heard_peers;
-    if (!counters.usable || counters.interface.empty()) continue;
-    if (!interfaces.empty()) interfaces += ", ";
-    interfaces += escape_for_display(counters.interface, 16);
-  }
-  return fmt::format("{}: sent {}, heard {} {}", source.name, sent, heard,
-                     interfaces.empty() ? "(no interface is usable)" : "on " + interfaces);
+  return fmt::format("{}: {}", source.name, escape_line(source.summary));
 }
 
 }  // namespace

@@ -230,9 +230,12 @@ NodeStatus Node::status() const {
     status.listen.push_back(address.with_peer(status.peer));
   }
   for (const Source& entry : sources_) {
-    status.discovery.push_back({std::string(entry.source->name()), entry.problem,
-                                entry.problem.empty() ? entry.source->counters()
-                                                      : std::vector<discovery::SourceCounters>{}});
+    DiscoveryView view{.name = std::string(entry.source->name()), .problem = entry.problem};
+    if (entry.problem.empty()) {
+      view.summary = entry.source->summary();
+      view.counters = entry.source->counters();
+    }
+    status.discovery.push_back(std::move(view));
   }
   status.uptime = runtime_.now() - started_at_;
   for (const auto& [peer, known] : keeper_.peers()) {

@@ -13,7 +13,7 @@
 #include "content/store.hpp"
 #include "content/verify.hpp"
 #include "crypto/keys.hpp"
-#include "discovery/mdns_service.hpp"
+#include "discovery/mdns/mdns_service.hpp"
 #include "node/job.hpp"
 #include "node/node_types.hpp"
 #include "node/peer_keeper.hpp"

@@ -34,9 +34,10 @@ struct PeerView {
 
 /// One way of finding peers, and what it saw.
 struct DiscoveryView {
-  std::string name;     ///< "mdns".
-  std::string problem;  ///< Why it does not run; empty when it does.
-  std::vector<discovery::SourceCounters> counters;
+  std::string name{};     ///< "mdns".
+  std::string problem{};  ///< Why it does not run; empty when it does.
+  std::string summary{};  ///< One line: PeerSource::summary().
+  std::vector<discovery::SourceCounters> counters{};
 };
 
 struct NodeStatus {

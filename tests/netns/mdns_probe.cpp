@@ -14,7 +14,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "discovery/mdns_service.hpp"
+#include "discovery/mdns/mdns_service.hpp"
 #include "runtime/real_runtime.hpp"
 
 using namespace warren;

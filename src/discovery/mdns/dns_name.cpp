@@ -1,4 +1,4 @@
-#include "discovery/dns_name.hpp"
+#include "discovery/mdns/dns_name.hpp"
 
 #include <fmt/core.h>
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/limits.hpp"
-#include "discovery/mdns_packets.hpp"
-#include "discovery/mdns_table.hpp"
+#include "discovery/mdns/mdns_packets.hpp"
+#include "discovery/mdns/mdns_table.hpp"
 #include "discovery/peer_source.hpp"
 
 namespace warren::discovery {

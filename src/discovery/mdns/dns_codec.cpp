@@ -1,4 +1,4 @@
-#include "discovery/dns_codec.hpp"
+#include "discovery/mdns/dns_codec.hpp"
 
 #include <fmt/core.h>
 

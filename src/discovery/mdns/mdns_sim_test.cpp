@@ -5,8 +5,8 @@
 #include <map>
 #include <memory>
 
-#include "discovery/mdns_service.hpp"
-#include "discovery/mdns_test_link.hpp"
+#include "discovery/mdns/mdns_service.hpp"
+#include "discovery/mdns/mdns_test_link.hpp"
 #include "sim/world.hpp"
 
 namespace warren::discovery {

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "discovery/mdns_machine.hpp"
+#include "discovery/mdns/mdns_machine.hpp"
 
 namespace warren::discovery::testing {
 

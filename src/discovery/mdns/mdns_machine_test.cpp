@@ -1,11 +1,11 @@
-#include "discovery/mdns_machine.hpp"
+#include "discovery/mdns/mdns_machine.hpp"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "discovery/mdns_test_link.hpp"
+#include "discovery/mdns/mdns_test_link.hpp"
 
 namespace warren::discovery {
 namespace {

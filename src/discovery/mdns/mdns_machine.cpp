@@ -1,4 +1,4 @@
-#include "discovery/mdns_machine.hpp"
+#include "discovery/mdns/mdns_machine.hpp"
 
 #include <algorithm>
 #include <random>

@@ -10,7 +10,7 @@
 #include "base/endpoint.hpp"
 #include "base/limits.hpp"
 #include "base/time.hpp"
-#include "discovery/mdns_packets.hpp"
+#include "discovery/mdns/mdns_packets.hpp"
 
 namespace warren::discovery {
 

@@ -12,7 +12,7 @@
 #include "base/bytes.hpp"
 #include "base/endpoint.hpp"
 #include "base/result.hpp"
-#include "discovery/dns_name.hpp"
+#include "discovery/mdns/dns_name.hpp"
 
 namespace warren::discovery {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/endpoint.hpp"
-#include "discovery/dns_codec.hpp"
+#include "discovery/mdns/dns_codec.hpp"
 #include "multiformats/multiaddr.hpp"
 
 namespace warren::discovery {

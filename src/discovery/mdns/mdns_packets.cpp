@@ -1,4 +1,4 @@
-#include "discovery/mdns_packets.hpp"
+#include "discovery/mdns/mdns_packets.hpp"
 
 #include <fmt/core.h>
 

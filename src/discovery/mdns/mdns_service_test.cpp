@@ -1,7 +1,7 @@
 // Two services in one process on the real loopback interface, with a port of their own so that no
 // other node on this computer takes part.
 
-#include "discovery/mdns_service.hpp"
+#include "discovery/mdns/mdns_service.hpp"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <map>
 
-#include "discovery/mdns_test_link.hpp"
+#include "discovery/mdns/mdns_test_link.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/real_runtime.hpp"
 

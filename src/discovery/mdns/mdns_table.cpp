@@ -1,4 +1,4 @@
-#include "discovery/mdns_table.hpp"
+#include "discovery/mdns/mdns_table.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "discovery/mdns_service.hpp"
+#include "discovery/mdns/mdns_service.hpp"
 
 #include <algorithm>
 #include <map>

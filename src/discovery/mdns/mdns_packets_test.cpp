@@ -1,9 +1,9 @@
-#include "discovery/mdns_packets.hpp"
+#include "discovery/mdns/mdns_packets.hpp"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
-#include "discovery/mdns_test_link.hpp"
+#include "discovery/mdns/mdns_test_link.hpp"
 
 namespace warren::discovery {
 namespace {

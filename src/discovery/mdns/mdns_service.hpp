@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
-#include "discovery/mdns_machine.hpp"
+#include "discovery/mdns/mdns_machine.hpp"
 #include "discovery/peer_source.hpp"
 #include "runtime/runtime.hpp"
 
@@ -44,6 +44,7 @@ class MdnsService final : public PeerSource {
   void refresh() override;
   void addresses_changed() override;
   std::vector<SourceCounters> counters() const override;
+  std::string summary() const override { return summary_of(counters()); }
 
  private:
   class Driver;

@@ -1,0 +1,160 @@
+#pragma once
+// Decides whom to dial, whom to keep and whom to let go: holds the target number of good peers of
+// many networks. A state machine without I/O; the node drives it. Rules and numbers:
+// docs/decisions/0018.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.hpp"
+#include "multiformats/multiaddr.hpp"
+#include "multiformats/peer_id.hpp"
+#include "peers/peer_book.hpp"
+
+namespace warren::swarm {
+
+/// How many peers a node is made for. Source: the systems' map, rows ME13 and ME21.
+enum class Profile : std::uint8_t { kMinimal, kStandard, kBridge };
+/// "minimal", "standard", "bridge".
+std::string_view profile_name(Profile profile) noexcept;
+
+struct ManagerConfig {
+  /// Peers to hold. We dial while there are fewer.
+  std::size_t target_peers = 16;
+  /// Peers at most, protected ones not counted. Beyond: a newcomer takes the place of the worst one
+  /// that may go, or is refused.
+  std::size_t max_peers = 32;
+  /// Peers above the target by so many are let go after their grace, worst first.
+  std::size_t surplus_max = 2;
+  /// Of the target, those that we chose ourselves, at least: what comes in can be arranged by
+  /// somebody else. Unset: a quarter.
+  std::optional<std::size_t> outbound_min;
+  /// Of those that we chose, at most this share in one network group (at least one peer).
+  double group_share_max = 0.125;
+  /// Of those that we chose, this share is for peers that have been proven for longest.
+  double veteran_share = 0.5;
+  std::size_t anchors = 2;
+  /// All connections: above `high_water` they are closed, worst first, down to `low_water`.
+  std::size_t low_water = 100;
+  std::size_t high_water = 400;
+  /// A connection younger than this is not let go.
+  Duration grace = 30s;
+  /// Dials in progress that nobody asked for by hand. Source: quality statement P17.
+  std::size_t dials_max = 8;
+  /// An address is tried now and then although no peer is needed, to know whether it is real.
+  Duration feeler_interval = 2min;
+  /// Wait after a failed dial or a lost connection: doubles from the least to the most, with a
+  /// fifth of jitter.
+  Duration backoff_min = 5s;
+  Duration backoff_max = 5min;
+  /// Both sides of a link hear of each other at the same moment: the one with the larger peer id
+  /// gives the other this head start.
+  Duration head_start = 500ms;
+  /// How long a peer that a person disconnected, or that said it is full, is left alone.
+  Duration left_alone = 10min;
+
+  static ManagerConfig of(Profile profile);
+};
+
+/// Both clocks, taken at one moment.
+struct Moment {
+  TimePoint steady;
+  WallTime civil;
+};
+
+/// Why a connection is closed; stands in the Goodbye.
+enum class LetGo : std::uint8_t {
+  kFull,      ///< Enough peers.
+  kBanned,    ///< Its reputation, or a person.
+  kFeeler,    ///< It was only tried whether the address is real.
+  kReplaced,  ///< A better one takes its place.
+};
+
+struct DialPeer {
+  enum class Kind : std::uint8_t { kKept, kAnchor, kNeeded, kFeeler } kind = Kind::kNeeded;
+  PeerId peer;
+  std::vector<Multiaddr> addresses;
+};
+struct ClosePeer {
+  PeerId peer;
+  LetGo why = LetGo::kFull;
+};
+using ManagerAction = std::variant<DialPeer, ClosePeer>;
+
+class ConnectionManager {
+ public:
+  /// `book` and `rng` must outlive the manager. The manager tells the book of connections, dials
+  /// and anchors; everybody else tells it the rest.
+  ConnectionManager(PeerId self, ManagerConfig config, peers::PeerBook& book, std::mt19937_64& rng);
+
+  /// New limits, at once; connections above them go at the next next().
+  void configure(ManagerConfig config);
+  const ManagerConfig& config() const { return config_; }
+
+  // -------------------------------------------------------------------------- what happened
+
+  /// The first connection to a peer is there. `remote` is its address; of an outbound one the
+  /// address that worked. What it means comes out of next(). `banned_by` nothing: decides alone.
+  void connected(const PeerId& peer, bool outbound, const Multiaddr& remote, Moment now);
+  /// The last one went. `received` and `sent`: bytes of all its connections.
+  void disconnected(const PeerId& peer, std::uint64_t received, std::uint64_t sent, Moment now);
+  void dial_ended(const PeerId& peer, bool success, Moment now);
+  /// Something was learnt, banned, kept or released in the book.
+  void book_changed() { looked_at_book_ = false; }
+  /// The peer said goodbye: it is left alone for `retry_after`, at most an hour.
+  void said_goodbye(const PeerId& peer, Duration retry_after, Moment now);
+  /// A person disconnected it.
+  void leave(const PeerId& peer, Moment now);
+  /// A person asks, or the network has changed (an address came, a partition is over): nothing is
+  /// left alone any more.
+  void retry_now(Moment now);
+
+  /// It must not be let go while anyone holds a protection of it: a running transfer. Counted.
+  void protect(const PeerId& peer);
+  void unprotect(const PeerId& peer);
+  /// It gave us `bytes` of verified data, or used `bytes` of ours: worth keeping.
+  void was_useful(const PeerId& peer, std::uint64_t bytes, Moment now);
+
+  // -------------------------------------------------------------------------- what to do
+
+  /// What is to be done now, in order: dials are marked as running and end with dial_ended(), peers
+  /// to close as leaving and end with disconnected().
+  std::vector<ManagerAction> next(Moment now);
+  /// When next() may have something that it has not now; kNever: only an event changes that.
+  TimePoint next_wake() const;
+
+  // -------------------------------------------------------------------------- to look at
+
+  struct Counts {
+    std::size_t connected = 0;  ///< Peers, those that are leaving not counted.
+    std::size_t outbound = 0;
+    std::size_t protected_peers = 0;
+    std::size_t dials = 0;
+  };
+  Counts counts() const;
+  /// Below the target with nobody left to dial: sources should look for more.
+  bool wants_peers(Moment now) const;
+  /// Usefulness of a connected peer, larger is better; what decides whom to let go.
+  double score(const PeerId& peer, Moment now) const;
+  /// Whether we dialled it; false when it is not connected.
+  bool is_outbound(const PeerId& peer) const;
+  /// Network groups of the peers that we dialled, and how many are in each.
+  std::map<peers::NetworkGroup, std::size_t> outbound_groups() const;
+  void check_invariants() const;
+
+ private:
+  ManagerConfig config_;
+  PeerId self_;
+  peers::PeerBook& book_;
+  std::mt19937_64& rng_;
+  bool looked_at_book_ = false;
+  // The owner of this module completes this.
+};
+
+}  // namespace warren::swarm
