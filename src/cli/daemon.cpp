@@ -13,8 +13,8 @@
 #include "api/server.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
-#include "cli/transports.hpp"
 #include "crypto/identity.hpp"
+#include "node/machine/transports.hpp"
 #include "node/node.hpp"
 #include "runtime/real_runtime.hpp"
 #include "runtime/run_task.hpp"
@@ -73,7 +73,7 @@ struct Daemon {
   Daemon(const DaemonOptions& options, crypto::PrivateKey identity, std::uint64_t descriptors_max)
       : signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
         resources([this] { return runtime.now(); },
-                  {.limits = resource_limits(options.config, descriptors_max), .report = {}}),
+                  {.limits = node::resource_limits(options.config, descriptors_max), .report = {}}),
         node(runtime, std::move(identity), node_options(options, resources)),
         api(runtime,
             api::make_router(node, api::Json{{"pid", ::getpid()},
@@ -145,7 +145,7 @@ Result<DaemonEnd> run_daemon(const DaemonOptions& options, const DaemonHooks& ho
   WARREN_TRY(crypto::PrivateKey identity,
              crypto::load_or_create_identity(options.paths.identity_file()));
   auto daemon = std::make_unique<Daemon>(options, identity, descriptors_max);
-  WARREN_TRY_VOID(add_transports(daemon->node, daemon->runtime, identity, daemon->resources));
+  WARREN_TRY_VOID(node::add_transports(daemon->node, daemon->runtime, identity, daemon->resources));
 
   const auto started =
       runtime::run_task(daemon->runtime, start_all(*daemon, options.paths.socket()));

@@ -1,4 +1,4 @@
-#include "cli/transports.hpp"
+#include "node/machine/transports.hpp"
 
 #include <string>
 #include <vector>
@@ -9,7 +9,7 @@
 #include "transport/tcp/tcp_transport.hpp"
 #include "transport/websocket/websocket_transport.hpp"
 
-namespace warren::cli {
+namespace warren::node {
 Result<transport::Upgrader::Securities> make_securities(runtime::Runtime& runtime,
                                                         const crypto::PrivateKey& identity) {
   const std::vector<std::string> muxers = {"/yamux/1.0.0"};
@@ -23,14 +23,14 @@ Result<transport::Upgrader::Securities> make_securities(runtime::Runtime& runtim
   return securities;
 }
 
-limits::Resources resource_limits(const node::Config& config, std::uint64_t descriptors_max) {
+limits::Resources resource_limits(const Config& config, std::uint64_t descriptors_max) {
   // Windows are promises; that all of them are used at once has not been seen.
   limits::Resources made(config.memory_bytes_max * 2, descriptors_max);
   return made.with_connections(config.connections_max);
 }
 
-Result<> add_transports(node::Node& node, runtime::Runtime& runtime,
-                        const crypto::PrivateKey& identity, resources::Manager& resources) {
+Result<> add_transports(Node& node, runtime::Runtime& runtime, const crypto::PrivateKey& identity,
+                        resources::Manager& resources) {
   transport::quic::QuicConfig quic_config;
   quic_config.resources = &resources;
   WARREN_TRY(auto quic, transport::quic::make_quic_transport(runtime, identity, quic_config));
@@ -46,4 +46,4 @@ Result<> add_transports(node::Node& node, runtime::Runtime& runtime,
   return {};
 }
 
-}  // namespace warren::cli
+}  // namespace warren::node

@@ -6,7 +6,7 @@
 #include "node/node.hpp"
 #include "transport/upgrade/upgrader.hpp"
 
-namespace warren::cli {
+namespace warren::node {
 
 /// What secures byte streams, in the order in which a dialler proposes it: TLS, then Noise. TLS
 /// costs less processor time where the processor has AES. Source: docs/decisions/0004.
@@ -15,11 +15,11 @@ Result<transport::Upgrader::Securities> make_securities(runtime::Runtime& runtim
                                                         const crypto::PrivateKey& identity);
 
 /// What peers may make this node hold, by its configuration and the descriptors it may have.
-limits::Resources resource_limits(const node::Config& config, std::uint64_t descriptors_max);
+limits::Resources resource_limits(const Config& config, std::uint64_t descriptors_max);
 
 /// Gives `node` QUIC, TCP and WebSocket, which count what they hold in `resources`; it must outlive
 /// the node. Errors: those of the libraries below.
-Result<> add_transports(node::Node& node, runtime::Runtime& runtime,
-                        const crypto::PrivateKey& identity, resources::Manager& resources);
+Result<> add_transports(Node& node, runtime::Runtime& runtime, const crypto::PrivateKey& identity,
+                        resources::Manager& resources);
 
-}  // namespace warren::cli
+}  // namespace warren::node
