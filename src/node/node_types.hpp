@@ -22,8 +22,19 @@ struct PeerView {
   std::vector<Multiaddr> addresses;  ///< With /p2p: in use first, then what is known besides.
   std::string agent;                 ///< What it says it runs; empty before identify.
   std::vector<std::string> protocols;
-  std::string path;  ///< "lan/quic", "wan/tcp", "lan/memory"; empty when not connected.
-  std::string via;   ///< "mdns", "manual", "inbound": how it came to be known.
+  std::string path;         ///< "lan/quic", "wan/tcp", "lan/memory"; empty when not connected.
+  std::string via;          ///< How it came to be known: peers::origin_name().
+  std::string name;         ///< The one that a person gave it, else empty.
+  std::string public_key;   ///< libp2p's PublicKey message in base64; empty while it is not known.
+  bool outbound = false;    ///< Its preferred connection was dialled from here.
+  bool kept = false;        ///< A person asked for it: it is dialled again for ever.
+  bool pinned = false;      ///< A person gave its key.
+  bool anchor = false;      ///< Dialled first after a restart.
+  double reputation = 0.5;  ///< 0 to 1.
+  double score = 0;         ///< Of the connection manager: larger is kept longer.
+  std::optional<WallTime> first_seen;
+  std::optional<WallTime> last_seen;
+  std::optional<WallTime> banned_until;  ///< WallTime::max(): until it is lifted.
   std::optional<Duration> rtt;
   std::uint64_t bytes_received = 0;  ///< Over its connections of now.
   std::uint64_t bytes_sent = 0;
@@ -32,12 +43,33 @@ struct PeerView {
   std::size_t connections = 0;
 };
 
+/// What a source told of one peer last.
+struct SeenPeer {
+  PeerId peer;
+  std::vector<Multiaddr> addresses;
+  Duration seen_ago{};
+  bool lost = false;  ///< It said goodbye, or was not heard of any more.
+  std::optional<discovery::SpareCapacity> spare;
+};
+
+/// A peer to add, as a person says it.
+struct AddPeer {
+  /// A multiaddr, with or without /p2p; or the id of a peer that is known.
+  std::string address;
+  /// The key that has to answer there: a peer id, an Ed25519 key as 64 hex digits, or libp2p's
+  /// PublicKey message in base64. Empty: whoever answers, unless `name` is tied to a key already.
+  std::string expected_key;
+  /// A name for it, tied to its key from then on. Empty: none.
+  std::string name;
+};
+
 /// One way of finding peers, and what it saw.
 struct DiscoveryView {
   std::string name{};     ///< "mdns".
   std::string problem{};  ///< Why it does not run; empty when it does.
   std::string summary{};  ///< One line: PeerSource::summary().
   std::vector<discovery::SourceCounters> counters{};
+  std::vector<SeenPeer> seen{};  ///< In order of peer id; only of Node::discovery().
 };
 
 struct NodeStatus {
