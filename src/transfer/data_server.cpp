@@ -113,10 +113,12 @@ struct DataServer::Session {
   std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
 };
 
-DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits)
+DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits,
+                       PeerNotes* notes)
     : runtime_(runtime),
       store_(store),
       limits_(limits),
+      notes_(notes),
       buffers_max_(std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
       buffers_(runtime, content::kLeafBytesMax, buffers_max_),
       left_(runtime) {}
@@ -143,6 +145,9 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
     if (theirs) {
       log::info("transfer", "peer {} broke the data protocol: {}",
                 session.stream.peer().to_string(), served.error().message());
+      if (notes_ != nullptr) {
+        notes_->noted(session.stream.peer(), peers::ReputationEvent::kMalformedMessage);
+      }
     }
     session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);
   }
@@ -262,6 +267,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
                               "the dataset has " + std::to_string(leaves) + " leaves");
   }
   const std::uint64_t end = request.first_leaf + request.leaf_count;
+  const TransferMark mark(notes_, session.stream.peer());
   bool any_missing = false;
   for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
     WARREN_CO_TRY(const auto held, co_await acquire(session));
@@ -284,6 +290,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
       WARREN_CO_TRY_VOID(co_await session.out().write(std::move(shared), stalled));
       session.progressed_at = runtime_.now();
       stats_.bytes_served += bytes;
+      if (notes_ != nullptr) notes_->took(session.stream.peer(), bytes);
     }
     leaf += count;
   }

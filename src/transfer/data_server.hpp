@@ -14,6 +14,7 @@
 #include "swarm/swarm.hpp"
 #include "transfer/buffer_pool.hpp"
 #include "transfer/data_messages.hpp"
+#include "transfer/peer_notes.hpp"
 #include "transport/frame_io.hpp"
 
 namespace warren::transfer {
@@ -25,10 +26,12 @@ struct ServerStats {
   std::size_t streams = 0;  ///< Being served now.
 };
 
-/// Core thread only. `runtime` and `store` outlive it; it outlives every serve().
+/// Core thread only. `runtime`, `store` and `notes` (may be null) outlive it; it outlives every
+/// serve().
 class DataServer {
  public:
-  DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits);
+  DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits,
+             PeerNotes* notes = nullptr);
 
   /// Serves the requests on one stream to its end, and closes or resets it. The peer's reading is
   /// the brake: at most limits.serve_bytes_max are read ahead for all peers together.
@@ -62,6 +65,7 @@ class DataServer {
   runtime::Runtime& runtime_;
   content::Store& store_;
   limits::Transfer limits_;
+  PeerNotes* notes_;
   std::size_t buffers_max_;
   BufferPool buffers_;
   /// Open ones, shared by the streams that read the same; they own them.

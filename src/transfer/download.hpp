@@ -100,6 +100,7 @@ class Download {
     std::uint32_t failures = 0;  ///< In a row.
     HoldingResponse holding;
     std::optional<SourceId> id;               ///< While the scheduler knows it.
+    TransferMark mark;                        ///< Same.
     std::deque<std::shared_ptr<Asked>> asks;  ///< Not yet sent.
     std::set<Lane*> lanes;
     runtime::WaitList lanes_wake;
@@ -155,6 +156,7 @@ class Download {
   bool any_in_state(SourceState state) const;
   void on_source_error(Source& source, const Error& error);
   void ban_if_bad(Source& source);
+  void note(const Source& source, peers::ReputationEvent event);
   void drop_disconnected();
   void attach_holders();
   void detach(Source& source, SourceState state, Duration pause);

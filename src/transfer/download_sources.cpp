@@ -143,6 +143,8 @@ void Download::on_source_error(Source& source, const Error& error) {
       Error(error.code(), fmt::format("{}: {}", source.peer.to_string(), error.message()));
   ++source.errors;
   if (error.code() == ErrorCode::kIntegrity) ban_if_bad(source);
+  if (error.code() == ErrorCode::kTimedOut) note(source, peers::ReputationEvent::kTimeout);
+  if (broke_protocol(error)) note(source, peers::ReputationEvent::kMalformedMessage);
   const std::uint32_t doublings = std::min<std::uint32_t>(source.failures++, 5);
   const Duration pause = broke_protocol(error)
                              ? Duration(kBrokenProtocolPause)
@@ -155,9 +157,14 @@ void Download::on_source_error(Source& source, const Error& error) {
 void Download::ban_if_bad(Source& source) {
   ++source.bad_chunks;
   ++bad_chunks_;
+  note(source, peers::ReputationEvent::kFailedVerification);
   if (context_.bad_peers.on_bad_chunk(source.peer, runtime_.now())) {
     source.state = SourceState::kBanned;
   }
+}
+
+void Download::note(const Source& source, peers::ReputationEvent event) {
+  if (PeerNotes* notes = context_.config.notes) notes->noted(source.peer, event);
 }
 
 void Download::peer_changed(const PeerId& peer) {
@@ -194,6 +201,7 @@ void Download::attach_holders() {
       added.leaves = LeafSet::from_bytes(source->holding.leaves, leaves);
     }
     source->id = added.source;
+    source->mark = TransferMark(context_.config.notes, peer);
     attached_[added.source] = source.get();
     for (std::size_t i = 0; i < lanes; ++i) {
       if (!tasks_.spawn(lane_task(*source, added.source))) break;
@@ -209,6 +217,7 @@ void Download::detach(Source& source, SourceState state, Duration pause) {
   if (!source.id) return;
   const SourceId id = *std::exchange(source.id, std::nullopt);
   attached_.erase(id);
+  source.mark = {};
   for (Lane* lane : source.lanes) {
     if (lane->session) lane->session->reset();
   }
@@ -440,18 +449,24 @@ void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std
   const RequestId request = asked.ask.request;
   std::uint64_t leaf = first;
   const std::uint64_t end = first + result.written;
+  std::uint64_t new_bytes = 0;
   result.bad.push_back(end);  // The end of the last run of good ones.
   for (const std::uint64_t bad : result.bad) {
     if (leaf < bad) fruitless_ = false;
     for (std::uint64_t good = leaf; good < bad; ++good) {
       if (scheduler_->done().contains(good)) continue;
       count_verified(good, now);
+      new_bytes += tree_->leaves[good].bytes;
       source.bytes += tree_->leaves[good].bytes;
       source.rate.add(tree_->leaves[good].bytes, now);
     }
     if (leaf < bad) feed(events::Verified{request, leaf, bad - leaf});
     if (bad < end) on_bad_leaf(source, asked, bad);
     leaf = bad + 1;
+  }
+  if (PeerNotes* notes = context_.config.notes; notes != nullptr && new_bytes > 0) {
+    notes->gave(source.peer, new_bytes);
+    notes->noted(source.peer, peers::ReputationEvent::kVerifiedChunk);
   }
   if (!result.error) return;
   feed(events::Dropped{request, end, first + count - end});

@@ -15,6 +15,7 @@
 #include "runtime/wait_list.hpp"
 #include "transfer/data_messages.hpp"
 #include "transfer/destination.hpp"
+#include "transfer/peer_notes.hpp"
 #include "transfer/scheduler.hpp"
 #include "transfer/transfer_types.hpp"
 
@@ -35,6 +36,8 @@ struct TransferConfig {
   std::uint64_t free_bytes_min = 64u << 20;
   /// The peers that may be asked. Unset: every peer that the swarm is connected to.
   std::function<std::vector<PeerId>()> peers;
+  /// Told of peers; outlives the manager. Null: nobody.
+  PeerNotes* notes = nullptr;
   /// Tuning of the choice of sources.
   SchedulerConfig scheduler;
   /// For tests of a full disk.
