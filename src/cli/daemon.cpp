@@ -1,10 +1,8 @@
 #include "cli/daemon.hpp"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,9 +10,9 @@
 #include "api/routes.hpp"
 #include "api/server.hpp"
 #include "base/check.hpp"
-#include "base/log.hpp"
 #include "crypto/identity.hpp"
-#include "node/machine/transports.hpp"
+#include "node/machine/machine.hpp"
+#include "node/machine/options.hpp"
 #include "node/node.hpp"
 #include "runtime/real_runtime.hpp"
 #include "runtime/run_task.hpp"
@@ -30,61 +28,21 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 /// For closing everything. Source: quality statement CL-7.
 constexpr Duration kStopTimeMax = 5s;
 
-/// As many descriptors as the system lets us have: each shared file and socket takes one. How many
-/// that are.
-std::uint64_t raise_descriptor_limit() {
-  constexpr std::uint64_t kUsual = 1024;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kUsual;
-  const std::uint64_t before = limit.rlim_cur;
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0) return limit.rlim_max;
-  log::debug("up", "RLIMIT_NOFILE stays as it is");
-  return before;
-}
-
-node::NodeOptions node_options(const DaemonOptions& options, resources::Manager& resources) {
-  const node::Config& config = options.config;
-  node::NodeOptions made;
-  for (const Multiaddr& address : config.listen_addresses) made.listen.push_back({address, true});
-  if (made.listen.empty()) {
-    for (const Multiaddr& address : node::default_listen_addresses()) {
-      // A machine without IPv6 is no reason to refuse.
-      made.listen.push_back({address, !address.has(multiformats::Protocol::kIp6)});
-    }
-  }
-  made.measure = config.measure;
-  if (config.mdns_enabled) made.mdns.emplace();
-  made.database = options.paths.database_file();
-  made.download_dir = options.paths.data_dir;
-  made.swarm.resources = &resources;
-  made.keeper.peers_max = std::max(made.keeper.peers_max, config.connections_max * 2);
-  made.keeper.connected_max = std::min(made.keeper.connected_max, config.connections_max * 3 / 4);
-  made.transfer.transfers_max = config.transfers_max;
-  made.transfer.receive_bytes_max = std::min<std::size_t>(
-      made.transfer.receive_bytes_max, static_cast<std::size_t>(config.memory_bytes_max * 3 / 8));
-  made.transfer.serve_bytes_max = std::min<std::size_t>(
-      made.transfer.serve_bytes_max, static_cast<std::size_t>(config.memory_bytes_max / 4));
-  return made;
-}
-
 /// Everything of one run, in the order in which it is made.
 struct Daemon {
-  Daemon(const DaemonOptions& options, crypto::PrivateKey identity, std::uint64_t descriptors_max)
-      : signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
-        resources([this] { return runtime.now(); },
-                  {.limits = node::resource_limits(options.config, descriptors_max), .report = {}}),
-        node(runtime, std::move(identity), node_options(options, resources)),
+  Daemon(const DaemonOptions& options, std::unique_ptr<node::Machine> made)
+      : machine(std::move(made)),
+        signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
         api(runtime,
             api::make_router(node, api::Json{{"pid", ::getpid()},
                                              {"state_dir", options.paths.state_dir},
                                              {"data_dir", options.paths.data_dir},
                                              {"config_file", options.paths.config_file}})) {}
 
-  runtime::RealRuntime runtime;
+  std::unique_ptr<node::Machine> machine;
+  runtime::RealRuntime& runtime = machine->runtime();
+  node::Node& node = machine->node();
   asio::signal_set signals;
-  resources::Manager resources;
-  node::Node node;
   api::Server api;
 };
 
@@ -141,11 +99,15 @@ DaemonEnd stop(Daemon& daemon) {
 }  // namespace
 
 Result<DaemonEnd> run_daemon(const DaemonOptions& options, const DaemonHooks& hooks) {
-  const std::uint64_t descriptors_max = raise_descriptor_limit();
-  WARREN_TRY(crypto::PrivateKey identity,
+  const std::uint64_t descriptors_max = node::raise_descriptor_limit();
+  WARREN_TRY(const crypto::PrivateKey identity,
              crypto::load_or_create_identity(options.paths.identity_file()));
-  auto daemon = std::make_unique<Daemon>(options, identity, descriptors_max);
-  WARREN_TRY_VOID(node::add_transports(daemon->node, daemon->runtime, identity, daemon->resources));
+  WARREN_TRY(auto machine, node::Machine::make({.paths = options.paths,
+                                                .config = options.config,
+                                                .descriptors_max = descriptors_max,
+                                                .adjust = {}},
+                                               identity));
+  auto daemon = std::make_unique<Daemon>(options, std::move(machine));
 
   const auto started =
       runtime::run_task(daemon->runtime, start_all(*daemon, options.paths.socket()));
