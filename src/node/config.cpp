@@ -264,6 +264,21 @@ Result<Config> load_config(const std::string& path) {
   return parse_config(as_text(BytesView(text).first(size)), path);
 }
 
+Result<Duration> parse_duration(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, Duration>, 5> kUnits{
+      {{"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}, {"d", 24h}}};
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  for (const auto& [name, length] : kUnits) {
+    if (code == std::errc{} && unit == name && value >= 0 && value <= Duration::max() / length)
+      return value * length;
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("'{}' is not a time", escape_for_display(text)),
+              "write a whole number with ms, s, m, h or d behind it");
+}
+
 Result<std::uint64_t> parse_bytes(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, unsigned>, 5> kUnits{
       {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}}};

@@ -1,16 +1,21 @@
 #pragma once
-// config.yaml. The initialisers are the defaults.
+// The configuration: what config.yaml may say. The initialisers are the defaults; names, types,
+// ranges and one line of help for each key stand in config_schema.cpp.
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/endpoint.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "base/time.hpp"
 #include "multiformats/multiaddr.hpp"
 #include "protocols/audience.hpp"
+#include "swarm/manager/connection_manager.hpp"
 
 namespace warren::node {
 
@@ -18,32 +23,91 @@ namespace warren::node {
 inline constexpr std::size_t kConfigBytesMax = 256u << 10;
 /// Most listen addresses, from the file or from --listen.
 inline constexpr std::size_t kListenAddressesMax = 32;
+/// Most bootstrap peers.
+inline constexpr std::size_t kBootstrapPeersMax = 64;
 
+/// How beacons travel.
+enum class BeaconMode : std::uint8_t {
+  kAuto,       ///< Multicast, and broadcast where an interface has no multicast.
+  kMulticast,  ///< Multicast alone.
+  kBroadcast,  ///< To the broadcast address of each interface.
+  kLoopback,   ///< Between the nodes of this machine alone.
+};
+
+/// One member for each key, most of them named section_key.
 struct Config {
-  /// p2p.listen_addresses. Empty: default_listen_addresses().
+  swarm::Profile profile = swarm::Profile::kStandard;
+
+  /// Empty: default_listen_addresses().
   std::vector<Multiaddr> listen_addresses;
-  /// p2p.mdns.enabled.
-  bool mdns_enabled = true;
-  /// p2p.measure: "off", "local", "anyone". Who may use this node's perf and echo.
+  /// Who may use this node's perf and echo.
   protocols::Audience measure = protocols::Audience::kLocal;
-  /// limits.connections, 8 to 100,000. Source: base/limits.hpp.
-  std::size_t connections_max = 160;
-  /// limits.memory, "64MiB" to "64GiB": what buffers of transports and transfers may hold.
+
+  /// Each ends in /p2p/ID, or is a /dnsaddr.
+  std::vector<Multiaddr> bootstrap_peers;
+  std::size_t bootstrap_min_peers = 1;
+  Duration bootstrap_retry_interval = 5s;
+  Duration bootstrap_max_retry_interval = 1h;
+
+  bool mdns_enabled = true;
+  std::string mdns_service_name = "_p2p._udp.local";
+  /// Between questions.
+  Duration mdns_interval = 20s;
+
+  /// Always false: there is no DHT in this version.
+  bool dht_enabled = false;
+
+  /// Empty: Paths::peers_file().
+  std::string peer_store_path;
+
+  // Unset ones: by the profile, and no larger than the ones that are set allow. manager_config()
+  // has all of them resolved.
+  std::optional<std::size_t> connection_manager_target_peers;
+  std::optional<std::size_t> connection_manager_max_peers;
+  std::optional<std::size_t> connection_manager_low_watermark;
+  std::optional<std::size_t> connection_manager_high_watermark;
+  Duration connection_manager_grace_period = 30s;
+
+  bool beacon_enabled = true;
+  BeaconMode beacon_mode = BeaconMode::kAuto;
+  /// Unset: the beacon's own.
+  std::optional<IpAddress> beacon_group;
+  std::optional<std::size_t> beacon_port;
+  Duration beacon_interval = 2s;
+  Duration beacon_timeout = 5s;
+  /// Bytes that this node offers to others.
+  std::uint64_t beacon_capacity = 0;
+  /// Millionths of the unit of account for each MiB.
+  std::uint64_t beacon_price = 0;
+
+  bool exchange_enabled = true;
+
+  /// Silence after which a connection is asked for a sign of life.
+  Duration heartbeat_interval = 30s;
+
+  std::size_t connections_max = 400;
+  /// What buffers of transports and transfers may hold, in bytes.
   std::uint64_t memory_bytes_max = 128u << 20;
-  /// limits.transfers, 1 to 64: downloads that run at a time; the others wait.
+  /// Downloads that run at a time; the others wait.
   std::size_t transfers_max = 4;
-  /// log.level: trace, debug, info, warn, error, off.
+
   log::Level log_level = log::Level::kWarn;
+
+  bool operator==(const Config&) const = default;
 };
 
 /// /ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1, and the same with /tcp/4001.
 /// Source: libp2p's registered port.
 std::vector<Multiaddr> default_listen_addresses();
 
+/// What the connection manager is to do: profile, and what the keys of connection_manager and
+/// limits.connections say.
+swarm::ManagerConfig manager_config(const Config& config);
+
 /// Reads the text of a configuration. `file_name` stands in errors, which have the form
 /// "config.yaml:3:5: unknown key 'mnds'; did you mean 'mdns'?".
 /// Errors: kInvalidArgument for anything that is not a known key with a good value: unknown,
-/// twice the same, wrong type, out of range, not YAML at all.
+/// twice the same, wrong type, out of range, not YAML at all, or at odds with another key.
 Result<Config> parse_config(std::string_view text, std::string_view file_name);
 
 /// The configuration in the file; the defaults when there is no such file.
@@ -52,5 +116,8 @@ Result<Config> load_config(const std::string& path);
 
 /// "64KiB", "128 MiB", "2GiB" or plain bytes. Errors: kInvalidArgument.
 Result<std::uint64_t> parse_bytes(std::string_view text);
+
+/// "250ms", "30s", "5m", "1h", "2d". Errors: kInvalidArgument.
+Result<Duration> parse_duration(std::string_view text);
 
 }  // namespace warren::node

@@ -21,7 +21,7 @@ TEST(Config, AnEmptyFileGivesTheDefaults) {
     EXPECT_TRUE(config->listen_addresses.empty());
     EXPECT_TRUE(config->mdns_enabled);
     EXPECT_EQ(config->measure, protocols::Audience::kLocal);
-    EXPECT_EQ(config->connections_max, 160u);
+    EXPECT_EQ(config->connections_max, 400u);
   }
 }
 
