@@ -82,6 +82,7 @@ struct Core : std::enable_shared_from_this<Core> {
   bool is_allowed(const PeerId& peer) const { return allowed_peers.contains(peer); }
 
   std::function<TimePoint()> now;
+  std::function<bool(const IpAddress&)> banned;  ///< Unset: nobody is.
   limits::Resources limits;
   RefusalLog refusals;
   Sources sources;

@@ -188,6 +188,11 @@ Result<std::unique_ptr<ConnectionScope>> Manager::open_connection(
   const std::string who =
       fmt::format("{} {}", inbound ? "from" : "to",
                   has_address ? remote.ip.to_string() : std::string("a peer of this process"));
+  if (inbound && has_address && core.banned && !remote.ip.is_loopback() && core.banned(remote.ip)) {
+    core.refusals.add(ScopeKind::kSource, Resource::kConnectionsInbound,
+                      fmt::format("from {}", remote.ip.to_string()), "it is banned", core.now());
+    return fail(ErrorCode::kDenied, fmt::format("a connection {} is refused: it is banned", who));
+  }
   Sources::Ticket ticket;
   if (inbound && has_address && !listed && !remote.ip.is_loopback()) {
     Sources::Admission admission = core.sources.admit(remote.ip, core.now());
@@ -268,6 +273,9 @@ Result<> Manager::allow(const Prefix& prefix) {
               core_->limits.allowed_entries_max);
 }
 void Manager::disallow(const PeerId& peer) { core_->allowed_peers.erase(peer); }
+void Manager::set_banned(std::function<bool(const IpAddress&)> banned) {
+  core_->banned = std::move(banned);
+}
 void Manager::disallow(const Prefix& prefix) {
   core_->allowed_prefixes.erase(Prefix::of(prefix.ip, prefix.bits));
 }

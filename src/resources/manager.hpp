@@ -169,6 +169,9 @@ class Manager {
   Result<> allow(const PeerId& peer);
   Result<> allow(const Prefix& prefix);
   void disallow(const PeerId& peer);
+  /// Inbound connections from an address for which `banned` is true are refused before anything
+  /// else is done for them; loopback never. It is asked for each one: it must be cheap.
+  void set_banned(std::function<bool(const IpAddress&)> banned);
   void disallow(const Prefix& prefix);
 
   const limits::Resources& limits() const;

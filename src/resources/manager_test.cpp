@@ -269,6 +269,18 @@ TEST_F(ManagerTest, AFloodDoesNotLockOutTheAllowList) {
   EXPECT_FALSE(inbound(at("198.51.100.9")));
 }
 
+TEST_F(ManagerTest, ABannedAddressIsRefusedAtOnceButLoopbackNever) {
+  manager->set_banned(
+      [](const IpAddress& ip) { return ip == at("198.51.100.9").ip || ip.is_loopback(); });
+  const auto refused = inbound(at("198.51.100.9"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kDenied);
+  EXPECT_TRUE(inbound(at("198.51.100.10")));
+  EXPECT_TRUE(inbound(at("127.0.0.1")));
+  EXPECT_TRUE(outbound(at("198.51.100.9"))) << "what is dialled is asked elsewhere";
+  EXPECT_EQ(manager->total().connections(), 0u);
+}
+
 TEST_F(ManagerTest, ADialToAPeerOfTheAllowListFindsRoom) {
   ASSERT_TRUE(manager->allow(peer_named("friend")));
   std::vector<std::unique_ptr<ConnectionScope>> dials;

@@ -169,6 +169,11 @@ Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> con
     return refuse(CloseCode::kNone, ErrorCode::kInvalidArgument,
                   fmt::format("{} leads to this node itself", info.remote_address.to_string()));
   }
+  if (gate_) {
+    if (auto wanted = gate_(info.remote_peer, info.remote_address); !wanted) {
+      return refuse(CloseCode::kGated, wanted.error().code(), wanted.error().message());
+    }
+  }
   const auto known = links_.find(info.remote_peer);
   const std::size_t of_peer = known == links_.end() ? 0 : known->second.size();
   if (of_peer >= config_.limits.connections_per_peer_max && of_peer > 0) {
@@ -304,12 +309,12 @@ std::vector<std::shared_ptr<Connection>> Swarm::connections_to(const PeerId& pee
 
 bool Swarm::is_connected(const PeerId& peer) const { return preferred(peer) != nullptr; }
 
-std::size_t Swarm::disconnect(const PeerId& peer) {
+std::size_t Swarm::disconnect(const PeerId& peer, CloseCode code, std::string_view why) {
   const auto found = links_.find(peer);
   if (found == links_.end()) return 0;
   const std::vector<LinkPtr> of = found->second;
   for (const LinkPtr& link : of) {
-    link->connection->close(CloseCode::kNone, "disconnected");
+    link->connection->close(code, why);
     drop(link);
   }
   return of.size();
@@ -323,6 +328,16 @@ awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(PeerId peer,
                    fmt::format("{} is this node itself", peer.to_string()));
   }
   if (const LinkPtr there = preferred(peer)) co_return there->connection;
+  if (gate_) {
+    // Addresses are asked about one by one: the peer may have others.
+    std::optional<Error> refused;
+    std::erase_if(addresses, [&](const Multiaddr& address) {
+      auto wanted = gate_(peer, address);
+      if (!wanted) refused = std::move(wanted).error();
+      return !wanted;
+    });
+    if (addresses.empty() && refused) co_return fail(*std::move(refused));
+  }
   auto dialed = co_await dialer_->dial(peer, std::move(addresses), retry, deadline);
   if (dialed || dialed.error().code() == ErrorCode::kCancelled) co_return dialed;
   // The peer may have come to us meanwhile.
@@ -409,7 +424,7 @@ awaitable<void> Swarm::close() {
   co_await dialer_->close();
   while (!links_.empty()) {
     const LinkPtr link = links_.begin()->second.front();
-    link->connection->close(CloseCode::kNone, "the node is shutting down");
+    link->connection->close(CloseCode::kShutdown, "the node is shutting down");
     drop(link);
   }
   co_await tasks_.join();

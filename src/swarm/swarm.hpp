@@ -131,6 +131,12 @@ class Swarm {
                                                 std::vector<std::string> protocols,
                                                 TimePoint deadline);
 
+  /// Who may be connected: asked of each new connection, in either direction, once its peer is
+  /// proven, and before each dial. A refusal closes the connection with `kGated`; the error says
+  /// why, to the one who dials. Unset: everybody.
+  using Gate = std::function<Result<>(const PeerId& peer, const Multiaddr& remote)>;
+  void set_gate(Gate gate) { gate_ = std::move(gate); }
+
   std::vector<std::shared_ptr<Connection>> connections() const;
   /// The preferred one first. Both sides prefer the same: the newest; of two that were dialled from
   /// both sides at the same time, the one dialled by the smaller peer id. The other of those two is
@@ -138,7 +144,8 @@ class Swarm {
   std::vector<std::shared_ptr<Connection>> connections_to(const PeerId& peer) const;
   bool is_connected(const PeerId& peer) const;
   /// Closes every connection to `peer`. Returns how many there were.
-  std::size_t disconnect(const PeerId& peer);
+  std::size_t disconnect(const PeerId& peer, CloseCode code = CloseCode::kNone,
+                         std::string_view why = "disconnected");
 
   using EventListener = std::function<void(const ConnectionEvent&)>;
   /// Called on the core thread, in order, never from inside a call into the swarm by the listener.
@@ -195,6 +202,7 @@ class Swarm {
   std::size_t links_count_ = 0;
   SwarmStats counted_;
   std::deque<ConnectionEvent> events_;
+  Gate gate_;
   bool protocols_changed_ = false;
   bool delivering_ = false;
   bool closing_ = false;

@@ -138,6 +138,29 @@ TEST_F(SwarmTest, SaysThatADialFailedAtTheLimitOfConnections) {
   EXPECT_TRUE(transport->made.at(0)->closed());
 }
 
+TEST_F(SwarmTest, TheGateKeepsOutWhoIsNotWantedInBothDirections) {
+  start();
+  swarm->set_gate([](const PeerId& who, const Multiaddr&) -> Result<> {
+    if (who == peer(3)) return fail(ErrorCode::kDenied, "it is banned");
+    return {};
+  });
+  EXPECT_FALSE(come_in(2)->closed());
+  const auto unwanted = come_in(3);
+  EXPECT_TRUE(unwanted->closed());
+  EXPECT_EQ(unwanted->close_code, CloseCode::kGated);
+  EXPECT_FALSE(swarm->is_connected(peer(3)));
+  // Not even dialled when it is known whom the address leads to; closed when that is found out.
+  const auto known = sim::run(world, swarm->connect(peer(3), {kRemote}, kNever));
+  ASSERT_FALSE(known);
+  EXPECT_EQ(known.error().code(), ErrorCode::kDenied);
+  EXPECT_TRUE(transport->made.empty());
+  transport->plans[kRemote] = fakes::Plan{.answers = peer(3)};
+  const auto found_out = sim::run(world, swarm->connect(kRemote, kNever));
+  ASSERT_FALSE(found_out);
+  EXPECT_EQ(found_out.error().code(), ErrorCode::kDenied);
+  EXPECT_TRUE(transport->made.at(0)->closed());
+}
+
 TEST_F(SwarmTest, ReplacesTheOldestConnectionOfAPeerThatKeepsComing) {
   start({.connections_per_peer_max = 2});
   const auto a = come_in(1);

@@ -33,6 +33,9 @@ enum class CloseCode : std::uint64_t {
   kRateLimited = 0x1003,
   kProtocolViolation = 0x1004,
   kSupplanted = 0x1005,
+  kGarbageCollected = 0x1006,  ///< Nobody needs the connection.
+  kShutdown = 0x1007,
+  kGated = 0x1008,  ///< The peer is not wanted here.
 };
 
 /// One exchange with a peer: two byte streams, each closed on its own. The handle may outlive its
