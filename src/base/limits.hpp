@@ -142,6 +142,31 @@ struct Peers {
   std::chrono::hours unseen_time_max{24 * 30};  ///< Then a peer that nobody kept is forgotten.
 };
 
+/// The list of first peers. Beyond: the configuration is refused, dials wait.
+struct Bootstrap {
+  std::size_t entries_max = 64;
+  std::size_t dials_max = 8;  ///< In progress.
+};
+
+/// Peers that tell of peers. Source: docs/protocols/exchange.md, "Limits".
+struct Exchange {
+  std::size_t records_max = 32;              ///< Of one answer; more make it malformed.
+  std::size_t record_bytes_max = 4u << 10;   ///< A larger one makes the answer malformed.
+  std::size_t request_bytes_max = 256;       ///< Beyond: the stream is reset.
+  double addresses_per_second = 0.1;         ///< Taken in of one teller; beyond: ignored, counted.
+  double addresses_burst = 100;              ///< Same.
+  double addresses_per_second_all = 0.5;     ///< Of all tellers together; same.
+  double addresses_burst_all = 300;          ///< Same.
+  double requests_per_second = 1.0 / 60;     ///< Of one asker; beyond: reset, kRateLimited.
+  double requests_burst = 4;                 ///< Same.
+  std::size_t tellers_max = 256;             ///< Remembered; beyond: the one longest quiet goes.
+  std::size_t askers_max = 1'024;            ///< Same.
+  std::size_t samples_max = 256;             ///< Answers kept the same; beyond: the oldest goes.
+  std::size_t known_bytes_max = 256u << 10;  ///< Of verified records; beyond: the oldest goes.
+  std::size_t answers_open_max = 8;          ///< Being verified; beyond: one more is ignored.
+  std::size_t hints_waiting_max = 256;       ///< Beyond: the rest of an answer is ignored.
+};
+
 /// One dataset as a peer, or the store, describes it. Beyond: that dataset is refused (kTooLarge).
 struct Tree {
   std::size_t entries_max = 10'000'000;       ///< Files, folders and symlinks.
