@@ -1,0 +1,41 @@
+#pragma once
+// The two messages of peer exchange, without I/O. Format: docs/protocols/exchange.md.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/limits.hpp"
+#include "base/result.hpp"
+#include "multiformats/multiaddr.hpp"
+
+namespace warren::discovery {
+
+inline constexpr std::string_view kExchangeProtocol = "/warren/exchange/1.0.0";
+
+/// Bytes of the longest answer within `limits`.
+std::size_t answer_bytes_max(const limits::Exchange& limits);
+
+/// Without the length in front. `want`: 0 for as many as there may be.
+Bytes encode_exchange_request(std::uint32_t want);
+/// How many records are wanted: 1 to limits::Exchange::records_max. Errors: kMalformed, kTooLarge.
+Result<std::size_t> decode_exchange_request(BytesView message, const limits::Exchange& limits);
+
+/// Without the length in front.
+Bytes encode_exchange_answer(const std::vector<Bytes>& records);
+/// The records as they came; none is looked into. Errors: kMalformed; kTooLarge for one record too
+/// many or too long.
+Result<std::vector<Bytes>> decode_exchange_answer(BytesView message,
+                                                  const limits::Exchange& limits);
+
+/// The addresses in a signed peer record whose signature was checked before; one that cannot be
+/// read has none.
+std::vector<Multiaddr> addresses_of_record(BytesView envelope);
+/// Whether a record with `addresses` may be handed to a peer at `remote`: a signed record cannot be
+/// cut, so every address in it must be one that the peer could use. No address of this machine goes
+/// to another one, and none of a LAN outside.
+bool may_hand_on(const std::vector<Multiaddr>& addresses, const Multiaddr& remote);
+
+}  // namespace warren::discovery
