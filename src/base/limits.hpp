@@ -125,21 +125,33 @@ struct Discovery {
 struct Peers {
   std::size_t addresses_max = 4'096;  ///< Of all peers; beyond: the worst of its part goes.
   std::size_t addresses_per_peer_max = 16;
-  std::size_t peers_max = 4'096;
-  /// Parts of the table for peers never connected to, and for proven ones, and places in each.
-  std::size_t new_buckets = 48;
-  std::size_t proven_buckets = 16;
-  std::size_t bucket_places = 64;
+  std::size_t peers_max = 4'096;  ///< Beyond: one without an address goes, or nothing is learnt.
+  /// Parts of the table for addresses that never worked, and for those that did, and places in
+  /// each.
+  std::size_t new_buckets = 64;
+  std::size_t proven_buckets = 32;
+  std::size_t bucket_places = 32;
+  /// Places for what persons say and for what is on the local network, together.
+  std::size_t local_places = 1'024;
   /// Parts that one network of tellers, or one network of proven peers, can reach.
-  std::size_t new_buckets_per_teller = 8;
+  std::size_t new_buckets_per_teller = 4;
   std::size_t proven_buckets_per_group = 2;
-  std::size_t record_bytes_max = 4u << 10;  ///< Of a signed record; a larger one is not kept.
+  std::size_t record_bytes_max = 4u << 10;   ///< Of a signed record; a larger one is not kept.
+  std::size_t records_bytes_max = 4u << 20;  ///< Of all records; beyond: a new one is not kept.
+  std::size_t key_bytes_max = 1'024;         ///< Of a public key; a larger one is not kept.
+  std::size_t address_bytes_max = 256;       ///< Beyond: the address is left out.
   std::size_t bans_max = 10'000;  ///< Peers and prefixes; beyond: the one that ends first goes.
   std::size_t names_max = 1'024;  ///< Beyond: kLimited.
   std::size_t name_bytes_max = 64;
   std::size_t reason_bytes_max = 200;
-  std::uint32_t failures_max = 10;  ///< Of an address without a success in between; then it goes.
+  /// Of an address since its last success; then it goes. One that worked within `proven_time_min`
+  /// stays longer.
+  std::uint32_t failures_max = 10;
+  std::chrono::hours proven_time_min{24 * 7};
+  std::chrono::hours old_time_min{24 * 7};      ///< Not told again for so long: may be pushed out.
   std::chrono::hours unseen_time_max{24 * 30};  ///< Then a peer that nobody kept is forgotten.
+  /// Networks whose peers were banned lately, counted until the network itself is banned.
+  std::size_t strikes_max = 1'024;
 };
 
 /// The list of first peers. Beyond: the configuration is refused, dials wait.
