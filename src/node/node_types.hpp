@@ -25,7 +25,7 @@ struct PeerView {
   std::string path;         ///< "lan/quic", "wan/tcp", "lan/memory"; empty when not connected.
   std::string via;          ///< How it came to be known: peers::origin_name().
   std::string name;         ///< The one that a person gave it, else empty.
-  std::string public_key;   ///< libp2p's PublicKey message in base64; empty while it is not known.
+  std::string public_key;   ///< key_text(); empty while it is not known.
   bool outbound = false;    ///< Its preferred connection was dialled from here.
   bool kept = false;        ///< A person asked for it: it is dialled again for ever.
   bool pinned = false;      ///< A person gave its key.
@@ -56,8 +56,8 @@ struct SeenPeer {
 struct AddPeer {
   /// A multiaddr, with or without /p2p; or the id of a peer that is known.
   std::string address;
-  /// The key that has to answer there: a peer id, an Ed25519 key as 64 hex digits, or libp2p's
-  /// PublicKey message in base64. Empty: whoever answers, unless `name` is tied to a key already.
+  /// The key that has to answer there: a peer id, or what key_text() gives. Empty: whoever answers,
+  /// unless `name` is tied to a key already.
   std::string expected_key;
   /// A name for it, tied to its key from then on. Empty: none.
   std::string name;

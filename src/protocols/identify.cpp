@@ -185,6 +185,7 @@ void IdentifyService::learn(const Connection& connection, IdentifyMessage messag
         known.record_sequence = record->seq;
         known.listen_addresses = std::move(record->addresses);
         known.addresses_signed = true;
+        known.signed_record = std::make_shared<const Bytes>(std::move(message.signed_peer_record));
       }
     } else {
       // The connection has proven the peer; its unsigned addresses are hints as good as any.

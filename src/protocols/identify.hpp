@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,7 @@ struct PeerIdentity {
   std::vector<Multiaddr> listen_addresses;  ///< Without /p2p.
   bool addresses_signed = false;            ///< They come from a record that the peer signed.
   std::uint64_t record_sequence = 0;
+  std::shared_ptr<const Bytes> signed_record;  ///< That record, as it came; null without one.
   /// How the peer sees us: an observation, not an address of ours.
   std::optional<Multiaddr> observed_address;
 
