@@ -128,9 +128,9 @@ struct Peers {
   std::size_t peers_max = 4'096;  ///< Beyond: one without an address goes, or nothing is learnt.
   /// Parts of the table for addresses that never worked, and for those that did, and places in
   /// each.
-  std::size_t new_buckets = 64;
-  std::size_t proven_buckets = 32;
-  std::size_t bucket_places = 32;
+  std::size_t new_buckets = 128;
+  std::size_t proven_buckets = 64;
+  std::size_t bucket_places = 16;
   /// Places for what persons say and for what is on the local network, together.
   std::size_t local_places = 1'024;
   /// Parts that one network of tellers, or one network of proven peers, can reach.

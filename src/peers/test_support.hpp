@@ -1,0 +1,74 @@
+#pragma once
+// Peers and addresses for tests of this module.
+
+#include <fmt/core.h>
+
+#include <random>
+#include <string>
+
+#include "base/check.hpp"
+#include "peers/peer_book.hpp"
+
+namespace warren::peers::testing {
+
+inline const WallTime kNow{std::chrono::seconds(1'700'000'000)};
+
+/// A peer id that is not a key of anybody.
+inline PeerId peer(std::uint64_t number) {
+  // The protobuf of an Ed25519 key: type 1, 32 bytes.
+  Bytes key{8, 1, 18, 32};
+  for (int i = 0; i < 32; ++i) {
+    key.push_back(i < 8 ? static_cast<std::uint8_t>(number >> (8 * i)) : 7);
+  }
+  return PeerId::from_public_key(key);
+}
+
+inline Multiaddr address(const std::string& text) {
+  auto parsed = Multiaddr::parse(text);
+  WARREN_CHECK(parsed);
+  return *parsed;
+}
+
+/// A public QUIC address in network `a`.`b`/16.
+inline Multiaddr quic(unsigned a, unsigned b, unsigned c, unsigned d, unsigned port = 4001) {
+  return address(fmt::format("/ip4/{}.{}.{}.{}/udp/{}/quic-v1", a, b, c, d, port));
+}
+
+inline NetworkGroup group(unsigned a, unsigned b) {
+  return {NetworkGroup::Kind::kIpv4, std::uint64_t{a} << 8 | b};
+}
+
+inline std::shared_ptr<const SignedRecord> record(std::uint64_t sequence, std::size_t bytes = 100) {
+  return std::make_shared<const SignedRecord>(
+      SignedRecord{Bytes(bytes, static_cast<std::uint8_t>(sequence)), sequence});
+}
+
+inline bool anyone(const Peer&) { return true; }
+
+struct Fixture {
+  explicit Fixture(limits::Peers limits = {}, std::uint64_t seed = 1)
+      : rng(seed), book(peer(0), make_config(limits, seed), rng) {}
+  static BookConfig make_config(limits::Peers limits, std::uint64_t seed) {
+    BookConfig config;
+    config.limits = limits;
+    config.secret.fill(static_cast<std::uint8_t>(seed));
+    return config;
+  }
+  std::size_t learn(const PeerId& id, std::vector<Multiaddr> addresses,
+                    Origin origin = Origin::kExchange,
+                    std::optional<NetworkGroup> told_by = std::nullopt,
+                    std::shared_ptr<const SignedRecord> signed_record = nullptr) {
+    return book.learn({.peer = id,
+                       .addresses = std::move(addresses),
+                       .origin = origin,
+                       .told_by = told_by,
+                       .record = std::move(signed_record)},
+                      now);
+  }
+
+  WallTime now = kNow;
+  std::mt19937_64 rng;
+  PeerBook book;
+};
+
+}  // namespace warren::peers::testing
