@@ -46,6 +46,12 @@ struct BootstrapEntry {
   std::optional<Error> error;  ///< Of the last dial, until one succeeds.
   std::uint32_t failures = 0;  ///< In a row.
   TimePoint next_try{};        ///< Not before.
+
+  // What the machine remembers besides.
+  bool wanted = true;           ///< To be dialled however many peers there are.
+  bool lost = false;            ///< It was connected and is not, whatever was tried since.
+  std::uint32_t brief = 0;      ///< Connections in a row that went before they were settled.
+  TimePoint connected_since{};  ///< While kConnected.
 };
 /// "untried", "dialling", "connected", "failed", "lost".
 std::string_view bootstrap_state_name(BootstrapEntry::State state) noexcept;
@@ -89,16 +95,17 @@ class BootstrapMachine {
  private:
   void back_off(BootstrapEntry& entry, TimePoint now);
   void look_at(BootstrapEntry& entry, bool connected, TimePoint now);
+  void mark_connected(BootstrapEntry& entry, TimePoint now);
+  bool is_due_some_day(const BootstrapEntry& entry) const;
 
   PeerId self_;
   BootstrapTimes times_;
   limits::Bootstrap limits_;
   std::mt19937_64& rng_;
   std::vector<BootstrapEntry> entries_;
-  std::vector<TimePoint> connected_since_;  ///< Of each entry; used while it is connected.
-  std::vector<bool> wanted_;                ///< Of each entry: to be dialled in any case.
   std::size_t dials_ = 0;
-  TimePoint look_at_{};  ///< The next look.
+  bool dial_all_ = false;  ///< At the last look too few peers were there, or one was lost.
+  TimePoint look_at_{};    ///< The next look.
 };
 
 }  // namespace warren::discovery
