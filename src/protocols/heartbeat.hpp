@@ -40,7 +40,11 @@ class Heartbeat {
     std::unique_ptr<PingSession> session;
   };
   void on_connection(const swarm::ConnectionEvent& event);
+  void watch(const PeerId& peer, const std::shared_ptr<swarm::Connection>& connection);
   void check(const PeerId& peer);
+  void give_up(const PeerId& peer, swarm::Connection& connection);
+  void keep(const PeerId& peer, const std::shared_ptr<swarm::Connection>& connection,
+            std::unique_ptr<PingSession> session);
   awaitable<void> run();
   awaitable<void> ping(PeerId peer, std::shared_ptr<swarm::Connection> connection);
   awaitable<Result<Duration>> ping_once(PeerId peer, std::shared_ptr<swarm::Connection> connection,
@@ -51,6 +55,7 @@ class Heartbeat {
   HeartbeatMachine machine_;
   std::map<PeerId, Watched> watched_;
   bool running_ = false;
+  TimePoint woken_at_ = kNever;  ///< When the loop wakes next.
   std::unique_ptr<runtime::Signal> wake_;
   runtime::TaskGroup tasks_;
 };

@@ -52,6 +52,14 @@ awaitable<Result<std::unique_ptr<PingSession>>> PingSession::open(swarm::Swarm& 
   co_return std::unique_ptr<PingSession>(new PingSession(swarm.runtime(), std::move(stream)));
 }
 
+awaitable<Result<std::unique_ptr<PingSession>>> PingSession::open(
+    swarm::Swarm& swarm, std::shared_ptr<swarm::Connection> connection, TimePoint deadline) {
+  std::vector<std::string> protocols(1, std::string(kPingProtocol));
+  WARREN_CO_TRY(ProtocolStream stream,
+                co_await swarm.open_stream(std::move(connection), std::move(protocols), deadline));
+  co_return std::unique_ptr<PingSession>(new PingSession(swarm.runtime(), std::move(stream)));
+}
+
 awaitable<Result<Duration>> PingSession::ping(TimePoint deadline) {
   std::array<std::uint8_t, kPingBytes> sent;
   std::array<std::uint8_t, kPingBytes> echo;

@@ -22,6 +22,9 @@ class PingSession {
   /// Errors: as Swarm::open_stream.
   static awaitable<Result<std::unique_ptr<PingSession>>> open(swarm::Swarm& swarm, PeerId peer,
                                                               TimePoint deadline);
+  /// The same on one connection.
+  static awaitable<Result<std::unique_ptr<PingSession>>> open(
+      swarm::Swarm& swarm, std::shared_ptr<swarm::Connection> connection, TimePoint deadline);
   ~PingSession();  ///< Ends the stream.
   PingSession(const PingSession&) = delete;
   PingSession& operator=(const PingSession&) = delete;

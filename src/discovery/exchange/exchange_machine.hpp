@@ -46,7 +46,7 @@ class ExchangeMachine {
                            TimePoint now);
   /// The exchange is over, well or not.
   void ended(const PeerId& peer);
-  /// Something has changed: look soon.
+  /// Something has changed: next() is due soon.
   void look_again(TimePoint now);
   /// A person asks: the regular question is due, with asks_max peers.
   void ask_now(TimePoint now);

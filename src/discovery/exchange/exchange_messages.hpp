@@ -10,6 +10,7 @@
 #include "base/limits.hpp"
 #include "base/result.hpp"
 #include "multiformats/multiaddr.hpp"
+#include "multiformats/peer_id.hpp"
 
 namespace warren::discovery {
 
@@ -30,9 +31,13 @@ Bytes encode_exchange_answer(const std::vector<Bytes>& records);
 Result<std::vector<Bytes>> decode_exchange_answer(BytesView message,
                                                   const limits::Exchange& limits);
 
-/// The addresses in a signed peer record whose signature was checked before; one that cannot be
-/// read has none.
-std::vector<Multiaddr> addresses_of_record(BytesView envelope);
+/// What stands in a signed peer record.
+struct RecordContent {
+  PeerId peer;  ///< Empty when the record cannot be read.
+  std::vector<Multiaddr> addresses;
+};
+/// Looks into a record whose signature was checked before; checks nothing itself.
+RecordContent content_of_record(BytesView envelope);
 /// Whether a record with `addresses` may be handed to a peer at `remote`: a signed record cannot be
 /// cut, so every address in it must be one that the peer could use. No address of this machine goes
 /// to another one, and none of a LAN outside.
