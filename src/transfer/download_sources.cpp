@@ -95,6 +95,7 @@ TimePoint Download::ask_peers(TimePoint now) {
 }
 
 awaitable<Result<HoldingResponse>> Download::ask_peer(PeerId peer) {
+  const TransferMark mark(context_.config.notes, peer);
   WARREN_CO_TRY(const auto session,
                 co_await PeerSession::open(context_.swarm, peer, context_.config.limits,
                                            runtime_.now() + kOpenTime));
