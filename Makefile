@@ -47,9 +47,10 @@ tidy: configure ## Run clang-tidy and the style checks
 	@cmake --build $(BUILD) >/dev/null
 	@git ls-files 'src/*.cpp' 'sim/*.cpp' | xargs -r -P $$(nproc) -n 4 clang-tidy-19 --quiet -p $(BUILD)
 
-install: build ## Install the program under PREFIX (/usr/local)
-	@install -D -m 0755 $(BUILD)/warren $(DESTDIR)$(PREFIX)/bin/warren
-	@echo "installed $(DESTDIR)$(PREFIX)/bin/warren"
+install: configure ## Install program, library and headers under PREFIX (/usr/local)
+	@cmake --build $(BUILD) --target warren warren_library
+	@cmake --install $(BUILD) --prefix $(PREFIX) >$(BUILD)-install.log || { cat $(BUILD)-install.log; exit 1; }
+	@echo "installed $(DESTDIR)$(PREFIX)/bin/warren, libwarren.so and its headers"
 
 clean: ## Remove the build folder
 	@rm -rf build

@@ -23,6 +23,7 @@ struct PeerConnected {
 /// The last connection to a peer is gone.
 struct PeerDisconnected {
   std::string peer_id{};
+  std::string reason{};  ///< For a person; may be empty.
 };
 
 /// Somebody told of a peer that was not known, or of new addresses of one. Nothing of it is
@@ -36,7 +37,8 @@ struct PeerDiscovered {
 /// A peer is banned now and was not before, by its reputation or by Node::ban().
 struct PeerBanned {
   std::string peer_id{};
-  Time until{};  ///< Time::max(): until Node::unban().
+  Time until{};          ///< Time::max(): until Node::unban().
+  std::string reason{};  ///< For a person; may be empty.
 };
 
 /// A transfer has changed its state: after Node::get() started one, or one of an earlier run goes
@@ -77,6 +79,8 @@ using EventCallback = std::function<void(const Event&)>;
 /// Events come as long as this lives. Move-only; may outlive its node.
 class WARREN_API Subscription {
  public:
+  class Impl;  // The library's own.
+
   /// No subscription.
   Subscription() noexcept;
   Subscription(Subscription&& other) noexcept;
@@ -92,7 +96,6 @@ class WARREN_API Subscription {
 
  private:
   friend class Node;
-  class Impl;
   explicit Subscription(std::shared_ptr<Impl> impl) noexcept;
   std::shared_ptr<Impl> impl_;
 };

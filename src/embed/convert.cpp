@@ -1,0 +1,128 @@
+#include "embed/convert.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "node/escape.hpp"
+
+namespace warren::embed {
+namespace {
+
+/// Longest text of a person or peer that is handed on, in characters.
+constexpr std::size_t kTextColumnsMax = 256;
+
+v1::ErrorCode to_public(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInternal: return v1::ErrorCode::kInternal;
+    case ErrorCode::kInvalidArgument: return v1::ErrorCode::kInvalidArgument;
+    case ErrorCode::kMalformed: return v1::ErrorCode::kMalformed;
+    case ErrorCode::kTooLarge: return v1::ErrorCode::kTooLarge;
+    case ErrorCode::kNotFound: return v1::ErrorCode::kNotFound;
+    case ErrorCode::kExists: return v1::ErrorCode::kExists;
+    case ErrorCode::kConflict: return v1::ErrorCode::kConflict;
+    case ErrorCode::kDenied: return v1::ErrorCode::kDenied;
+    case ErrorCode::kTimedOut: return v1::ErrorCode::kTimedOut;
+    case ErrorCode::kCancelled: return v1::ErrorCode::kCancelled;
+    case ErrorCode::kClosed: return v1::ErrorCode::kClosed;
+    case ErrorCode::kReset: return v1::ErrorCode::kReset;
+    case ErrorCode::kUnreachable: return v1::ErrorCode::kUnreachable;
+    case ErrorCode::kNoPeer: return v1::ErrorCode::kNoPeer;
+    case ErrorCode::kNoSpace: return v1::ErrorCode::kNoSpace;
+    case ErrorCode::kIntegrity: return v1::ErrorCode::kIntegrity;
+    case ErrorCode::kLimited: return v1::ErrorCode::kLimited;
+    case ErrorCode::kUnsupported: return v1::ErrorCode::kUnsupported;
+    case ErrorCode::kIo: return v1::ErrorCode::kIo;
+    case ErrorCode::kNoDaemon: break;  // Only the command line looks for one.
+  }
+  return v1::ErrorCode::kInternal;
+}
+
+bool speaks_of_command_line(std::string_view hint) {
+  return hint.find("warren ") != std::string_view::npos ||
+         hint.find("--") != std::string_view::npos;
+}
+
+v1::TransferChanged::State to_public(transfer::State state) {
+  switch (state) {
+    case transfer::State::kActive: return v1::TransferChanged::State::kActive;
+    case transfer::State::kPaused: return v1::TransferChanged::State::kPaused;
+    case transfer::State::kCompleted: return v1::TransferChanged::State::kCompleted;
+    case transfer::State::kFailed: return v1::TransferChanged::State::kFailed;
+  }
+  return v1::TransferChanged::State::kFailed;
+}
+
+std::string safe(std::string_view text) { return node::escape_for_display(text, kTextColumnsMax); }
+
+}  // namespace
+
+v1::Error to_public(Error error) {
+  v1::Error made{to_public(error.code()), node::escape_line(error.message()), {}};
+  if (!speaks_of_command_line(error.hint())) made.hint = error.hint();
+  return made;
+}
+
+std::unexpected<v1::Error> fail_public(v1::ErrorCode code, std::string message, std::string hint) {
+  return std::unexpected(v1::Error{code, std::move(message), std::move(hint)});
+}
+
+v1::Time to_public(WallTime time) {
+  if (time == WallTime::max()) return v1::Time::max();
+  return std::chrono::time_point_cast<v1::Time::duration>(time);
+}
+
+v1::PeerInfo to_public(const node::PeerView& view, WallTime now) {
+  v1::PeerInfo info;
+  info.peer_id = view.peer.to_string();
+  const BytesView key = view.peer.inline_key();
+  info.public_key.assign(key.begin(), key.end());
+  if (!view.addresses.empty()) {
+    info.address = view.addresses.front().with_peer(view.peer).to_string();
+  }
+  info.connected = view.connected;
+  if (view.connected && view.connected_for) {
+    info.connected_since = to_public(now - *view.connected_for);
+  }
+  info.bytes_sent = view.bytes_sent;
+  info.bytes_received = view.bytes_received;
+  if (view.last_seen) info.last_seen = to_public(*view.last_seen);
+  info.reputation = view.reputation;
+  if (view.rtt) info.round_trip = std::chrono::ceil<std::chrono::microseconds>(*view.rtt);
+  info.via = view.via;
+  info.name = safe(view.name);
+  info.agent = safe(view.agent);
+  info.kept = view.kept;
+  if (view.banned_until) info.banned_until = to_public(*view.banned_until);
+  return info;
+}
+
+v1::ShareInfo to_public(const content::ShareInfo& info) {
+  return {.cid = info.root.to_string(),
+          .name = info.name,
+          .path = info.path,
+          .files = info.files,
+          .bytes = info.bytes};
+}
+
+v1::GetProgress progress_of(const transfer::Progress& progress) {
+  const auto asked = std::ranges::count_if(
+      progress.peers, [](const transfer::PeerProgress& peer) { return peer.connected; });
+  return {.bytes_total = progress.bytes_total,
+          .bytes_done = progress.bytes_done,
+          .bytes_per_second = progress.rate,
+          .peers = static_cast<std::size_t>(asked),
+          .waiting_for = node::escape_line(progress.waiting_for)};
+}
+
+v1::TransferChanged change_of(const transfer::Progress& progress) {
+  v1::TransferChanged change{.id = progress.id, .state = to_public(progress.state)};
+  if (progress.root) change.cid = progress.root->to_string();
+  change.name = safe(progress.name);
+  change.path = progress.path;
+  change.bytes_total = progress.bytes_total;
+  change.bytes_done = progress.bytes_done;
+  if (progress.error) change.error = to_public(*progress.error);
+  return change;
+}
+
+}  // namespace warren::embed

@@ -1,0 +1,166 @@
+#include "embed/core.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/check.hpp"
+#include "embed/convert.hpp"
+#include "runtime/run_task.hpp"
+
+namespace warren::embed {
+namespace {
+
+/// While it lives, new threads are born with every signal blocked: signals of the program belong
+/// to its own threads, and a write to a closed socket cannot kill it with SIGPIPE.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    WARREN_CHECK(::pthread_sigmask(SIG_SETMASK, &all, &before_) == 0);
+  }
+  ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Core>> Core::make(const node::MachineOptions& options,
+                                         const crypto::PrivateKey& identity,
+                                         node::InstanceLock lock) {
+  const BlockedSignals blocked;
+  WARREN_TRY(auto machine, node::Machine::make(options, identity));
+  std::unique_ptr<Core> core(new Core(std::move(lock)));
+  core->machine_ = std::move(machine);
+  core->calls_ = std::make_unique<runtime::TaskGroup>(core->machine_->runtime(), kCallsMax);
+  core->events_ = std::make_unique<EventThread>();
+  core->thread_ = std::thread([made = core.get()] { made->machine_->runtime().run(); });
+  return core;
+}
+
+Core::~Core() { WARREN_CHECK(phase_ == Phase::kEnded); }
+
+Result<> Core::check_running() const {
+  switch (phase_) {
+    case Phase::kMade:
+    case Phase::kStarting: return fail(ErrorCode::kClosed, "the node has not been started");
+    case Phase::kRunning: return {};
+    case Phase::kStopping:
+    case Phase::kEnded: break;
+  }
+  return fail(ErrorCode::kClosed, "the node has been stopped");
+}
+
+Result<TimePoint> Core::now() {
+  const std::lock_guard lock(mutex_);
+  WARREN_TRY_VOID(check_running());
+  return machine_->runtime().now();
+}
+
+// --------------------------------------------------------------------------------------- start
+
+Result<> Core::start(Duration timeout) {
+  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
+  const auto call = std::make_shared<Call<void>>();
+  {
+    const std::lock_guard lock(mutex_);
+    if (phase_ != Phase::kMade) {
+      return fail(ErrorCode::kClosed, "a node can be started once only",
+                  "build another one for the same storage");
+    }
+    phase_ = Phase::kStarting;
+    boost::asio::post(machine_->runtime().executor(),
+                      [this, promise = Promise<void>(call)]() mutable {
+                        static_cast<void>(calls_->spawn(start_node(std::move(promise))));
+                      });
+  }
+  const auto result = call->wait(timeout);
+  const std::lock_guard lock(mutex_);
+  if (phase_ != Phase::kStarting) return fail(ErrorCode::kClosed, "the node has been stopped");
+  if (!result) return fail(ErrorCode::kTimedOut, "the node did not start in time");
+  if (*result) phase_ = Phase::kRunning;
+  return *result;
+}
+
+awaitable<void> Core::start_node(Promise<void> promise) {
+  auto started = co_await machine_->node().start();
+  if (started) watch_events();
+  promise.finish(std::move(started));
+}
+
+void Core::watch_events() {
+  node::Node& node = machine_->node();
+  node.swarm().on_connection([this](const swarm::ConnectionEvent& event) {
+    if (!event.first_or_last) return;
+    const transport::ConnectionInfo& info = event.connection->info();
+    const std::string peer = info.remote_peer.to_string();
+    if (event.kind == swarm::ConnectionEvent::Kind::kConnected) {
+      events_->push(
+          v1::PeerConnected{.peer_id = peer,
+                            .address = info.remote_address.with_peer(info.remote_peer).to_string(),
+                            .outbound = info.outbound});
+    } else {
+      events_->push(v1::PeerDisconnected{.peer_id = peer});
+    }
+  });
+  node.transfers().on_state_changed([this](transfer::TransferId id) {
+    const auto progress = machine_->node().transfers().progress(id);
+    if (progress) events_->push(change_of(*progress));
+  });
+}
+
+// ---------------------------------------------------------------------------------------- stop
+
+awaitable<void> Core::stop_node() {
+  co_await calls_->join();
+  co_await machine_->node().stop();
+}
+
+void Core::core_ended() {
+  machine_->runtime().stop();
+  const std::lock_guard lock(mutex_);
+  core_ended_ = true;
+  changed_.notify_all();
+}
+
+Result<> Core::stop(Duration timeout) {
+  if (events_->is_this_thread()) {
+    return fail(ErrorCode::kConflict, "stop() was called from a callback of the node itself",
+                "tell another thread to stop the node");
+  }
+  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
+  std::unique_lock lock(mutex_);
+  if (phase_ == Phase::kEnded) return {};
+  const TimePoint deadline = machine_->runtime().now() + timeout;
+  if (phase_ != Phase::kStopping) {
+    phase_ = Phase::kStopping;
+    boost::asio::post(machine_->runtime().executor(), [this] {
+      runtime::start_task(machine_->runtime().executor(), stop_node(), [this] { core_ended(); });
+    });
+  }
+  const auto ready = [this] { return (core_ended_ && !joining_) || phase_ == Phase::kEnded; };
+  if (!changed_.wait_for(lock, timeout, ready)) {
+    return fail(ErrorCode::kTimedOut, "the node did not stop in time");
+  }
+  if (phase_ == Phase::kEnded) return {};
+  joining_ = true;
+  lock.unlock();
+  if (thread_.joinable()) thread_.join();
+  events_->close();
+  const bool told = events_->wait_ended(deadline - machine_->runtime().now());
+  lock.lock();
+  joining_ = false;
+  changed_.notify_all();
+  if (!told) return fail(ErrorCode::kTimedOut, "a callback did not return in time");
+  calls_.reset();
+  machine_.reset();
+  lock_.reset();
+  phase_ = Phase::kEnded;
+  return {};
+}
+
+}  // namespace warren::embed

@@ -1,0 +1,136 @@
+#pragma once
+// A node with its core thread: lets other threads call into it, start it and stop it.
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "embed/call.hpp"
+#include "embed/event_thread.hpp"
+#include "node/instance_lock.hpp"
+#include "node/machine/machine.hpp"
+#include "runtime/deadline.hpp"
+#include "runtime/task_group.hpp"
+
+namespace warren::embed {
+
+using runtime::awaitable;
+
+/// Calls of other threads that wait for the network or the disk at a time; beyond: kLimited.
+inline constexpr std::size_t kCallsMax = 256;
+/// What a call waits for the core thread beyond its own deadline. Source: CL-7 stops in 5 s too.
+inline constexpr Duration kCoreTimeMax = 5s;
+/// Longest timeout; keeps sums of times in their range.
+inline constexpr Duration kTimeoutMax = std::chrono::hours(24 * 365);
+
+class Core {
+ public:
+  /// Makes the threads; nothing is on the network. Errors: Machine::make().
+  static Result<std::unique_ptr<Core>> make(const node::MachineOptions& options,
+                                            const crypto::PrivateKey& identity,
+                                            node::InstanceLock lock);
+  /// stop() must have succeeded.
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  /// Errors: Node::start(); kTimedOut; kClosed when it was started or stopped before.
+  Result<> start(Duration timeout);
+  /// Ends everything. Errors: kTimedOut: then something still runs, and the object must stay.
+  Result<> stop(Duration timeout);
+
+  /// Runs `work`, `Result<T>(node::Node&)`, on the core thread. Any other thread.
+  template <class T, class Work>
+  Result<T> look(Work work);
+  /// Runs the task that `work`, `awaitable<Result<T>>(node::Node&, TimePoint deadline)`, makes on
+  /// the core thread. It is cancelled when its time is over or the node stops.
+  template <class T, class Work>
+  Result<T> run(Duration timeout, Work work);
+
+  /// The monotonic time. Errors: kClosed.
+  Result<TimePoint> now();
+
+  EventThread& events() { return *events_; }
+
+ private:
+  enum class Phase { kMade, kStarting, kRunning, kStopping, kEnded };
+
+  explicit Core(node::InstanceLock lock) : lock_(std::move(lock)) {}
+  Result<> check_running() const;
+  void watch_events();
+  awaitable<void> start_node(Promise<void> promise);
+  awaitable<void> stop_node();
+  void core_ended();
+
+  template <class T, class Work>
+  static awaitable<void> run_call(Core* core, Work work, TimePoint deadline, Promise<T> promise);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Phase phase_ = Phase::kMade;
+  bool core_ended_ = false;  ///< Nothing of the node runs any more on the core thread.
+  bool joining_ = false;     ///< One stop() joins the threads.
+  std::optional<node::InstanceLock> lock_;
+  // Set from make() until phase_ is kEnded, which is when the threads are gone.
+  std::unique_ptr<node::Machine> machine_;
+  std::unique_ptr<runtime::TaskGroup> calls_;  ///< Core thread only.
+  std::unique_ptr<EventThread> events_;        ///< Until destruction: subscribe() asks it.
+  std::thread thread_;
+};
+
+// ----------------------------------------------------------------------------------- calling in
+
+template <class T, class Work>
+Result<T> Core::look(Work work) {
+  const auto call = std::make_shared<Call<T>>();
+  {
+    const std::lock_guard lock(mutex_);
+    WARREN_TRY_VOID(check_running());
+    boost::asio::post(machine_->runtime().executor(),
+                      [this, work = std::move(work), promise = Promise<T>(call)]() mutable {
+                        promise.finish(work(machine_->node()));
+                      });
+  }
+  auto result = call->wait(kCoreTimeMax);
+  if (!result) return fail(ErrorCode::kTimedOut, "the node did not answer within 5 s");
+  return *std::move(result);
+}
+
+template <class T, class Work>
+awaitable<void> Core::run_call(Core* core, Work work, TimePoint deadline, Promise<T> promise) {
+  auto result = co_await runtime::with_deadline<T>(core->machine_->runtime(), deadline,
+                                                   work(core->machine_->node(), deadline));
+  promise.finish(std::move(result));
+}
+
+template <class T, class Work>
+Result<T> Core::run(Duration timeout, Work work) {
+  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
+  const auto call = std::make_shared<Call<T>>();
+  {
+    const std::lock_guard lock(mutex_);
+    WARREN_TRY_VOID(check_running());
+    const TimePoint deadline = machine_->runtime().now() + timeout;
+    boost::asio::post(machine_->runtime().executor(), [this, deadline, work = std::move(work),
+                                                       promise = Promise<T>(call)]() mutable {
+      if (calls_->size() >= kCallsMax) {
+        promise.finish(fail(ErrorCode::kLimited, "256 calls into this node wait already"));
+        return;
+      }
+      // Refused only while the node stops: then the promise says so.
+      static_cast<void>(
+          calls_->spawn(run_call<T, Work>(this, std::move(work), deadline, std::move(promise))));
+    });
+  }
+  auto result = call->wait(timeout + kCoreTimeMax);
+  if (!result) return fail(ErrorCode::kTimedOut, "the node did not answer in time");
+  return *std::move(result);
+}
+
+}  // namespace warren::embed
