@@ -4,11 +4,13 @@
 // docs/decisions/0018.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "multiformats/multiaddr.hpp"
 #include "multiformats/peer_id.hpp"
 #include "peers/peer_book.hpp"
+#include "swarm/manager/waits.hpp"
 
 namespace warren::swarm {
 
@@ -105,8 +108,11 @@ class ConnectionManager {
   /// The last one went. `received` and `sent`: bytes of all its connections.
   void disconnected(const PeerId& peer, std::uint64_t received, std::uint64_t sent, Moment now);
   void dial_ended(const PeerId& peer, bool success, Moment now);
-  /// Something was learnt, banned, kept or released in the book.
-  void book_changed() { looked_at_book_ = false; }
+  /// Something was learnt, banned, kept or released in the book. Cost of the next next(): one look
+  /// at every peer of the book.
+  void book_changed();
+  /// The same, where it concerned `peer` alone. Cost: one look at it.
+  void book_changed(const PeerId& peer);
   /// The peer said goodbye: it is left alone for `retry_after`, at most an hour.
   void said_goodbye(const PeerId& peer, Duration retry_after, Moment now);
   /// A person disconnected it.
@@ -149,12 +155,150 @@ class ConnectionManager {
   void check_invariants() const;
 
  private:
+  /// A connected peer.
+  struct Link {
+    bool outbound = false;
+    Multiaddr remote;
+    peers::NetworkGroup group;
+    TimePoint since;
+    std::uint64_t serial = 0;   ///< Larger is newer, where the time is the same.
+    bool feeler = false;        ///< To be closed as soon as nothing needs it.
+    bool veteran = false;       ///< Dialled because it has been proven for long.
+    bool leaving = false;       ///< next() said so; disconnected() is to come.
+    bool exempt = false;        ///< Protected, pinned or kept: never let go.
+    bool said_goodbye = false;  ///< Its end is no loss to repair.
+    LetGo why = LetGo::kFull;   ///< Of one that is leaving.
+    WallTime proven{};          ///< Its first success.
+    double useful = 0;          ///< Bytes, as of `useful_at`.
+    TimePoint useful_at;
+  };
+  /// A dial in progress.
+  struct Dialling {
+    DialPeer::Kind kind = DialPeer::Kind::kNeeded;
+    bool veteran = false;
+    peers::NetworkGroup group;
+    std::vector<Multiaddr> addresses;
+  };
+  /// What is there, counted anew whenever something has happened: some hundred links at most.
+  struct Tally {
+    std::size_t connected = 0;  ///< Not leaving.
+    std::size_t settled = 0;    ///< Of these, exempt ones and those whose grace is over.
+    std::size_t outbound = 0;   ///< Not leaving, no feelers.
+    std::size_t veterans = 0;   ///< Of these, among those proven for longest.
+    std::size_t counted = 0;    ///< Not leaving and not exempt: what max_peers is about.
+    std::size_t dials = 0;      ///< In progress to peers that are not connected; no feelers.
+    std::size_t veteran_dials = 0;
+    std::size_t dials_counted = 0;  ///< In progress to peers that max_peers is about; feelers too.
+    std::map<peers::NetworkGroup, std::size_t> outbound_of;  ///< With dials; without kLocal.
+    std::map<peers::NetworkGroup, std::size_t> inbound_of;   ///< Counted ones; without kLocal.
+  };
+  using LinkMap = std::map<PeerId, Link>;
+
+  /// One run of next().
+  struct Pass {
+    Moment now;
+    Tally tally;  ///< Of what is there after `actions`.
+    std::vector<ManagerAction> actions;
+  };
+
+  // What happened and what there is (connection_manager.cpp).
+  void something_happened();
+  void look_at_book(Moment now);
+  void look_at(const PeerId& peer, const peers::Peer* known, Moment now);
+  void rank_veterans(Moment now);
+  bool is_exempt(const PeerId& peer) const;
+  Tally count(Moment now) const;
+  std::size_t target() const;
+  std::size_t outbound_min() const;
+  std::size_t group_max() const;
+  std::size_t surplus_from() const;
+  std::size_t outbound_missing(const Tally& tally) const;
+  bool veterans_missing(const Tally& tally, std::size_t outbound) const;
+  void mark_anchors(Moment now);
+  void set_wake(const Tally& tally, Moment now);
+  void back_off(const PeerId& peer, Moment now);
+  Duration jittered(Duration duration);
+
+  // Whom to let go (letting_go.cpp).
+  static double usefulness(const Link& link, TimePoint now);
+  double score(const PeerId& peer, const Link& link, Moment now) const;
+  bool is_banned(const PeerId& peer, const Link& link, Moment now) const;
+  void let_go(LinkMap::iterator link, LetGo why, Pass& pass);
+  void let_banned_go(Pass& pass);
+  void let_feelers_go(Pass& pass);
+  void let_crowded_go(Pass& pass);
+  void make_room(Pass& pass);
+  void let_surplus_go(Pass& pass);
+  void keep_water(Pass& pass);
+  bool let_one_go(Pass& pass);
+  LinkMap::iterator worst(const Tally& tally, Moment now,
+                          const std::function<bool(const Link&)>& may_go);
+
+  // Whom to dial (choosing.cpp).
+  struct Choice {
+    PeerId peer;
+    DialPeer::Kind kind = DialPeer::Kind::kNeeded;
+    bool veteran = false;
+  };
+  void dial(Pass& pass);
+  void start(const Choice& choice, Pass& pass);
+  std::optional<Choice> choose(const Tally& tally, Moment now);
+  std::optional<Choice> choose_asked_for(Moment now);
+  std::optional<Choice> choose_anchor(const Tally& tally, Moment now);
+  std::optional<Choice> choose_local(const Tally& tally, Moment now);
+  std::optional<Choice> choose_veteran(const Tally& tally, Moment now);
+  std::optional<Choice> choose_any(const Tally& tally, Moment now);
+  std::optional<Choice> choose_lost(const Tally& tally, Moment now);
+  std::optional<Choice> choose_feeler(const Tally& tally, Moment now);
+  std::optional<Choice> one_of(const std::vector<PeerId>& peers, bool veteran);
+  bool is_free(const PeerId& peer, Moment now) const;
+  bool may_dial(const peers::Peer& peer, const Tally& tally, Moment now) const;
+  /// Not banned and in a network that has room; with no `tally` in any network.
+  bool may_dial(const peers::Peer& peer, const peers::AddressEntry& entry, const Tally* tally,
+                Moment now) const;
+  std::vector<Multiaddr> addresses_of(const peers::Peer& peer, const Tally* tally,
+                                      Moment now) const;
+  /// Places to keep free for peers that we choose ourselves.
+  std::size_t reserve(const Tally& tally) const;
+
   ManagerConfig config_;
   PeerId self_;
   peers::PeerBook& book_;
   std::mt19937_64& rng_;
+
+  LinkMap links_;
+  std::map<PeerId, Dialling> dials_;
+  std::map<PeerId, std::uint32_t> protections_;
+  Waits waits_;
+  std::uint64_t serial_ = 0;
+
+  // Indices of the book.
   bool looked_at_book_ = false;
-  // The owner of this module completes this.
+  bool looked_once_ = false;
+  std::optional<WallTime> started_;
+  std::set<PeerId> changed_;  ///< To be looked at again.
+  std::set<PeerId> kept_;
+  std::set<PeerId> local_;                        ///< Heard of on the local network.
+  std::set<std::pair<WallTime, PeerId>> proven_;  ///< By first success.
+  std::map<PeerId, WallTime> proven_since_;
+  std::vector<PeerId> anchors_to_dial_;
+  std::vector<PeerId> anchors_;  ///< As they stand in the book.
+  std::set<PeerId> lost_;        ///< Chosen ones that went without a word: tried again.
+
+  std::map<PeerId, Dialling> answered_;  ///< Dials that succeeded before their connection came.
+
+  bool bans_due_ = true;
+  bool dirty_ = true;         ///< Something happened since the last next().
+  bool may_choose_ = true;    ///< There may be somebody to dial who was not there before.
+  bool nobody_left_ = false;  ///< As of the last next().
+  bool anchors_changed_ = false;
+  TimePoint anchors_due_{};
+  TimePoint choose_again_{};  ///< When somebody may be there to dial, if nothing else happens.
+  TimePoint veterans_due_{};
+  /// The last one of those who count as proven for long.
+  std::pair<WallTime, PeerId> last_veteran_{WallTime::max(), {}};
+  std::optional<TimePoint> feeler_due_;
+  TimePoint wake_{};
 };
 
 }  // namespace warren::swarm
