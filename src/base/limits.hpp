@@ -121,6 +121,30 @@ struct Discovery {
   std::uint32_t packets_per_second_max = 1000;  ///< Read; beyond: the kernel drops them.
 };
 
+/// The beacon. Source: docs/protocols/beacon.md, "Limits".
+struct Beacon {
+  std::size_t peers_max = 512;               ///< Known at a time; beyond: a new one is ignored.
+  std::size_t peers_per_source_max = 32;     ///< From one IP address of a link; not on loopback.
+  std::size_t addresses_per_peer_max = 16;   ///< Of one beacon; the rest is ignored.
+  std::size_t table_bytes_max = 512u << 10;  ///< Of addresses; beyond: as peers_max.
+  std::size_t interfaces_max = 20;           ///< Used; those of higher index are left out.
+  std::size_t departed_max = 1'024;          ///< Remembered with their serials; the oldest goes.
+  std::uint32_t hints_per_second_max = 16;   ///< New or changed peers told; beyond: they wait.
+  std::uint32_t packets_per_second_max = 15'000;  ///< Read; beyond: the kernel drops them.
+  /// Signatures checked of peers that are known, of each of them, of all whom nobody knows, and of
+  /// one address of theirs, each with what may come at once. Beyond: dropped and counted.
+  double known_per_second = 320;
+  double known_burst = 320;
+  double peer_per_second = 2;
+  double peer_burst = 4;
+  double strangers_per_second = 100;
+  double strangers_burst = 100;
+  double source_per_second = 2;
+  double source_burst = 16;
+  /// Addresses of strangers remembered; beyond: those that were quiet longest are forgotten.
+  std::size_t sources_max = 512;
+};
+
 /// What is known of peers. Source: docs/decisions/0017.
 struct Peers {
   std::size_t addresses_max = 4'096;  ///< Of all peers; beyond: the worst of its part goes.
@@ -150,6 +174,7 @@ struct Peers {
   std::chrono::hours proven_time_min{24 * 7};
   std::chrono::hours old_time_min{24 * 7};      ///< Not told again for so long: may be pushed out.
   std::chrono::hours unseen_time_max{24 * 30};  ///< Then a peer that nobody kept is forgotten.
+  std::size_t store_bytes_max = 64u << 20;      ///< Of the database; beyond: kNoSpace.
   /// Networks whose peers were banned lately, counted until the network itself is banned.
   std::size_t strikes_max = 1'024;
 };
