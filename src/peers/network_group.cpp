@@ -45,9 +45,9 @@ NetworkGroup network_group(const Multiaddr& address) {
         return {NetworkGroup::Kind::kName, big_endian(BytesView(digest).first(8))};
       }
       case Protocol::kMemory: {
-        const std::uint64_t id = big_endian(part.value);
-        if (id < kMemoryGroupIds) return {};
-        return {NetworkGroup::Kind::kOther, id / kMemoryGroupIds};
+        const auto id = address.memory_id();
+        if (!id || *id < kMemoryGroupIds) return {};
+        return {NetworkGroup::Kind::kOther, *id / kMemoryGroupIds};
       }
       default: break;
     }

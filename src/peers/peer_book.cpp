@@ -258,13 +258,23 @@ bool PeerBook::is_protected(const Peer& peer) const {
 
 void PeerBook::changed(const PeerId& peer) {
   if (!changes_.all) changes_.peers.insert(peer);
-  limit_changes();
+  noted();
 }
 
-void PeerBook::limit_changes() {
-  if (!changes_.all && changes_.size() <= BookChanges::kEntriesMax) return;
+void PeerBook::noted() {
+  if (!changes_.all && changes_.size() > BookChanges::kEntriesMax) {
+    changes_ = {};
+    changes_.all = true;
+  }
+  if (told_changed_) return;
+  told_changed_ = true;
+  if (tell_changed_) tell_changed_();
+}
+
+void PeerBook::change_all() {
   changes_ = {};
   changes_.all = true;
+  noted();
 }
 
 Peer* PeerBook::find_or_create(const PeerId& id, Origin origin, bool for_connection, WallTime now) {

@@ -252,9 +252,15 @@ class PeerBook {
   /// peer.
   std::size_t prune(WallTime now);
   /// Puts back what the store had; hostile values are cut to the limits. Before anything else.
+  /// What is the same afterwards is no change; when something had to be left out, all is.
   void restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vector<NameEntry> names,
                WallTime now);
   BookChanges take_changes();
+  /// The store is to be written anew as a whole.
+  void change_all();
+  /// `tell` is called when the first change after take_changes() is there: inside a call into
+  /// the book, so it may only take note of it. An empty function: nobody wants to know.
+  void on_changes(std::function<void()> tell) { tell_changed_ = std::move(tell); }
   bool has_changes() const { return !changes_.empty(); }
   const std::map<PeerId, Ban>& peer_bans() const { return peer_bans_; }
   const std::map<resources::Prefix, Ban>& prefix_bans() const { return prefix_bans_; }
@@ -281,7 +287,8 @@ class PeerBook {
   /// True when the address is new.
   bool take_address(Peer& peer, AddressEntry entry, WallTime now);
   void changed(const PeerId& peer);
-  void limit_changes();
+  /// To be called after an insertion into `changes_`.
+  void noted();
   /// The entry of `peer`, made if there is room for one more peer; null otherwise.
   Peer* find_or_create(const PeerId& peer, Origin origin, bool for_connection, WallTime now);
   bool make_room_for_peer(bool for_connection);
@@ -327,6 +334,8 @@ class PeerBook {
   std::size_t record_bytes_ = 0;         ///< Of all records in peers_.
   WallTime last_dialled_{};              ///< When some dial worked for the last time.
   BookChanges changes_;
+  bool told_changed_ = false;
+  std::function<void()> tell_changed_;
 };
 
 }  // namespace warren::peers

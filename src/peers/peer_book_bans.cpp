@@ -162,7 +162,7 @@ Result<> PeerBook::put_ban(Ban ban, WallTime now) {
     if (!changes_.all) changes_.prefix_bans.insert(prefix);
     prefix_bans_.insert_or_assign(prefix, std::move(ban));
   }
-  limit_changes();
+  noted();
   return {};
 }
 
@@ -207,7 +207,7 @@ void PeerBook::lift(const PeerId& id) {
     found->second.banned_until = {};
     changed(id);
   }
-  limit_changes();
+  noted();
 }
 
 void PeerBook::lift(const Prefix& prefix) {
@@ -216,7 +216,7 @@ void PeerBook::lift(const Prefix& prefix) {
   WARREN_CHECK(length != prefix_lengths_.end());
   if (--length->second == 0) prefix_lengths_.erase(length);
   if (!changes_.all) changes_.prefix_bans.insert(prefix);
-  limit_changes();
+  noted();
 }
 
 Result<> PeerBook::ban(const PeerId& peer, WallTime until, std::string reason, WallTime now) {

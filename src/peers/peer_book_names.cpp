@@ -97,7 +97,7 @@ Result<> PeerBook::tie_name(std::string_view name, const PeerId& peer) {
   names_.emplace(std::string(name), peer);
   ++named_[peer];
   if (!changes_.all) changes_.names.emplace(name);
-  limit_changes();
+  noted();
   return {};
 }
 
@@ -136,7 +136,7 @@ Result<> PeerBook::remove(const PeerId& peer) {
     it = names_.erase(it);
   }
   named_.erase(peer);
-  limit_changes();
+  noted();
   return {};
 }
 
@@ -181,18 +181,19 @@ std::size_t PeerBook::prune(WallTime now) {
 
 void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vector<NameEntry> names,
                        WallTime now) {
-  for (NameEntry& entry : names) {
-    static_cast<void>(tie_name(entry.name, entry.peer));  // What does not fit is left out.
+  bool left_out = false;
+  for (const NameEntry& entry : names) {
+    left_out = !tie_name(entry.name, entry.peer) || left_out;
   }
   for (Ban& ban : bans) {
-    if (ban.until <= now) continue;
+    bool good = ban.until > now;
     if (auto* prefix = std::get_if<resources::Prefix>(&ban.who)) {
       *prefix = resources::Prefix::of(prefix->ip, prefix->bits);
-      if (is_loopback_in(*prefix)) continue;
-    } else if (std::get<PeerId>(ban.who).empty() || std::get<PeerId>(ban.who) == self_) {
-      continue;
+      good = good && !is_loopback_in(*prefix);
+    } else {
+      good = good && !std::get<PeerId>(ban.who).empty() && std::get<PeerId>(ban.who) != self_;
     }
-    static_cast<void>(put_ban(std::move(ban), now));  // Same.
+    left_out = !good || !put_ban(std::move(ban), now) || left_out;
   }
   // Those that persons care for first: they must find a place.
   std::ranges::sort(peers, std::ranges::greater{}, [this](const Peer& peer) {
@@ -200,8 +201,11 @@ void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vect
                       peer.last_seen, peer.id);
   });
   for (Peer& stored : peers) {
-    if (stored.id.empty() || stored.id == self_ || peers_.contains(stored.id)) continue;
-    if (peers_.size() >= config_.limits.peers_max) break;
+    if (stored.id.empty() || stored.id == self_ || peers_.contains(stored.id) ||
+        peers_.size() >= config_.limits.peers_max) {
+      left_out = true;
+      continue;
+    }
     std::vector<AddressEntry> addresses = std::exchange(stored.addresses, {});
     std::shared_ptr<const SignedRecord> record = std::exchange(stored.record, nullptr);
     stored.first_seen = past(stored.first_seen, now);
@@ -221,24 +225,36 @@ void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vect
     Learnt told;
     told.record = std::move(record);
     take_record(peer, told);
+    left_out = left_out || told.record != peer.record;
     for (AddressEntry& entry : addresses) {
       const auto plain = usable(peer.id, entry.address);
-      if (!plain || peer.addresses.size() >= config_.limits.addresses_per_peer_max) continue;
+      if (!plain || peer.addresses.size() >= config_.limits.addresses_per_peer_max ||
+          has_address(peer.addresses, plain->address)) {
+        left_out = true;
+        continue;
+      }
       entry.address = plain->address;
       entry.group = plain->group;
       entry.learnt = past(entry.learnt, now);
       entry.last_success = past(entry.last_success, now);
       entry.last_failure = past(entry.last_failure, now);
-      if (has_address(peer.addresses, entry.address)) continue;
-      if (!give_place(peer, entry, now)) continue;
+      if (!give_place(peer, entry, now)) {
+        left_out = true;
+        continue;
+      }
       peer.addresses.push_back(entry);
       if (entry.last_success != WallTime{}) move_to_proven(peer, peer.addresses.back(), now);
     }
   }
   changes_ = {};
+  told_changed_ = false;
+  if (left_out) change_all();
 }
 
-BookChanges PeerBook::take_changes() { return std::exchange(changes_, {}); }
+BookChanges PeerBook::take_changes() {
+  told_changed_ = false;
+  return std::exchange(changes_, {});
+}
 
 void PeerBook::check_invariants() const {
   const limits::Peers& limits = config_.limits;

@@ -2,7 +2,9 @@
 // Peers and addresses for tests of this module.
 
 #include <fmt/core.h>
+#include <stdlib.h>
 
+#include <filesystem>
 #include <random>
 #include <string>
 
@@ -41,6 +43,57 @@ inline NetworkGroup group(unsigned a, unsigned b) {
 inline std::shared_ptr<const SignedRecord> record(std::uint64_t sequence, std::size_t bytes = 100) {
   return std::make_shared<const SignedRecord>(
       SignedRecord{Bytes(bytes, static_cast<std::uint8_t>(sequence)), sequence});
+}
+
+/// A folder that is gone at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = std::filesystem::temp_directory_path() / "warren-peers-XXXXXX";
+    WARREN_CHECK(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string file(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Everything that is to survive a restart, as text that can be compared.
+inline std::string dump(const PeerBook& book) {
+  const auto ns = [](WallTime time) { return time.time_since_epoch().count(); };
+  std::string out;
+  for (const auto& [id, known] : book.all()) {
+    out += fmt::format(
+        "{} key {} {} seen {} {} {} tries {} {} rtt {} bytes {} {} score {} {} ban {} {} {} "
+        "flags {}{}{} record {} {}\n",
+        id.to_string(), to_hex(known.public_key), origin_name(known.origin), ns(known.first_seen),
+        ns(known.last_seen), ns(known.first_success), known.successes, known.failures,
+        known.latency ? known.latency->count() : -1, known.bytes_received, known.bytes_sent,
+        known.reputation.raw_score().value_or(-1), ns(known.reputation.at()),
+        ns(known.banned_until), ns(known.last_ban_end), known.bans, known.kept, known.pinned,
+        known.anchor, known.record ? known.record->sequence : 0,
+        known.record ? to_hex(known.record->envelope) : "");
+    for (const AddressEntry& entry : known.addresses) {
+      out += fmt::format("  {} {} group {} teller {} at {} {} {} failures {}\n",
+                         entry.address.to_string(), origin_name(entry.origin),
+                         entry.group.to_string(), entry.teller.to_string(), ns(entry.learnt),
+                         ns(entry.last_success), ns(entry.last_failure), entry.failures);
+    }
+  }
+  for (const Ban& ban : book.bans(WallTime::min())) {
+    const auto* id = std::get_if<PeerId>(&ban.who);
+    out += fmt::format("ban {} {} '{}' {}\n",
+                       id ? id->to_string() : std::get<resources::Prefix>(ban.who).to_string(),
+                       ns(ban.until), ban.reason, ban.by_person);
+  }
+  for (const NameEntry& entry : book.names()) {
+    out += fmt::format("name {} {}\n", entry.name, entry.peer.to_string());
+  }
+  return out;
 }
 
 inline bool anyone(const Peer&) { return true; }
