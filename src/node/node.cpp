@@ -11,9 +11,8 @@
 namespace warren::node {
 namespace {
 
-/// keep_peers(), rehash_changed_shares(), watch_addresses(), and some room.
-constexpr std::size_t kOwnTasksMax = 8;
-constexpr Duration kDialTimeMax = 15s;
+/// rehash_changed_shares(), watch_addresses(), search_wider() with its dials, and some room.
+constexpr std::size_t kOwnTasksMax = 24;
 /// Changes of addresses within this time are told as one: an interface that comes up has several.
 constexpr Duration kAddressesSettleTime = 200ms;
 
@@ -44,9 +43,9 @@ Node::Node(runtime::Runtime& runtime, crypto::PrivateKey identity, NodeOptions o
       options_(std::move(options)),
       swarm_(runtime, PeerId::from_public_key(identity_.public_key().protobuf()), options_.swarm),
       identify_(swarm_, identity_, identify_config()),
-      keeper_(swarm_.local_peer(), options_.keeper, runtime.rng()),
-      keeper_signal_(runtime.make_signal()),
-      tasks_(runtime, kOwnTasksMax + options_.keeper.dials_max + options_.jobs_max) {}
+      keeper_(swarm_, identify_, options_.keeper, events_),
+      search_signal_(runtime.make_signal()),
+      tasks_(runtime, kOwnTasksMax + options_.jobs_max) {}
 
 Node::~Node() = default;
 
@@ -65,21 +64,21 @@ awaitable<Result<>> Node::start() {
   transfer::TransferConfig config;
   config.limits = options_.transfer;
   config.free_bytes_min = options_.free_bytes_min;
+  config.notes = &keeper_;
   transfers_ =
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));
   WARREN_CO_TRY_VOID(co_await transfers_->open());
 
   protocols::serve_ping(swarm_);
-  if (options_.measure != protocols::Audience::kNobody) {
-    protocols::serve_perf(swarm_, {.audience = options_.measure});
-    protocols::serve_echo(swarm_, {.audience = options_.measure});
-  }
+  serve_measurements(options_.measure);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
+  WARREN_CO_TRY_VOID(co_await keeper_.start());
   WARREN_CO_TRY_VOID(listen_all());
   start_watch();
-  WARREN_CO_TRY_VOID(start_discovery());
+  start_discovery();
   co_await count_shares();
-  if (!tasks_.spawn(keep_peers()) || !tasks_.spawn(rehash_changed_shares())) {
+  transfers_->on_state_changed([this](transfer::TransferId) { search_signal_->notify(); });
+  if (!tasks_.spawn(rehash_changed_shares()) || !tasks_.spawn(search_wider())) {
     co_return fail(ErrorCode::kClosed, "the node was stopped");
   }
   started_ = true;
@@ -95,8 +94,10 @@ awaitable<void> Node::stop() {
   for (const auto& progress : job_progress_) progress->stop = true;
   co_await tasks_.join();
   if (transfers_) co_await transfers_->close();
+  co_await keeper_.stop();
   co_await swarm_.close();
   co_await identify_.close();
+  co_await keeper_.close();
 }
 
 Result<> Node::listen_all() {
@@ -144,39 +145,11 @@ awaitable<void> Node::watch_addresses(std::unique_ptr<runtime::InterfaceWatch> w
     if (!settled) co_return;
     tell_sources();
     identify_.addresses_changed();
+    keeper_.retry_now();
   }
-}
-
-void Node::tell_sources() {
-  for (Source& entry : sources_) {
-    if (entry.problem.empty()) entry.source->addresses_changed();
-  }
-}
-
-Result<> Node::start_discovery() {
-  if (!options_.mdns) return {};
-  auto own_addresses = [this] { return swarm_.listen_addresses(); };
-  sources_.push_back(
-      {std::make_unique<discovery::MdnsService>(runtime_, id(), own_addresses, *options_.mdns),
-       ""});
-  Source& mdns = sources_.back();
-  const auto begun = mdns.source->start(*this);
-  if (!begun) {
-    // A node without discovery still does all that it is told to by hand.
-    mdns.problem = begun.error().message();
-    warnings_.push_back("mDNS does not run: " + mdns.problem);
-  }
-  return {};
 }
 
 // ----------------------------------------------------------------------------------- events
-
-void Node::peer_found(const discovery::PeerHint& hint) {
-  keeper_.found(hint.peer, hint.addresses, hint.via, runtime_.now());
-  keeper_signal_->notify();
-}
-
-void Node::peer_lost(const discovery::PeerHint& hint) { keeper_.lost(hint.peer); }
 
 void Node::on_connection(const swarm::ConnectionEvent& event) {
   if (event.kind == swarm::ConnectionEvent::Kind::kDisconnected) {
@@ -184,40 +157,6 @@ void Node::on_connection(const swarm::ConnectionEvent& event) {
     ended_bytes_received_ += stats.bytes_received;
     ended_bytes_sent_ += stats.bytes_sent;
   }
-  if (!event.first_or_last) return;
-  const PeerId& peer = event.connection->info().remote_peer;
-  switch (event.kind) {
-    case swarm::ConnectionEvent::Kind::kConnected: keeper_.connected(peer, runtime_.now()); break;
-    case swarm::ConnectionEvent::Kind::kDisconnected:
-      keeper_.disconnected(peer, runtime_.now());
-      break;
-  }
-  keeper_signal_->notify();
-}
-
-awaitable<void> Node::keep_peers() {
-  for (;;) {
-    while (auto target = keeper_.next_dial(runtime_.now())) {
-      const PeerId peer = target->peer;
-      if (!tasks_.spawn(dial(*std::move(target)))) {
-        keeper_.dial_ended(peer, false, runtime_.now());
-        break;
-      }
-    }
-    const runtime::Wake wake = co_await keeper_signal_->wait_until(keeper_.next_wake());
-    if (wake == runtime::Wake::kCancelled) co_return;
-  }
-}
-
-awaitable<void> Node::dial(PeerKeeper::Dial target) {
-  const TimePoint deadline = runtime_.now() + kDialTimeMax;
-  const auto connection = co_await swarm_.connect(target.peer, target.addresses, deadline);
-  if (!connection) {
-    log::debug("node", "dialling {} failed: {}", target.peer.to_string(),
-               connection.error().message());
-  }
-  keeper_.dial_ended(target.peer, connection.has_value(), runtime_.now());
-  keeper_signal_->notify();
 }
 
 // ----------------------------------------------------------------------------------- status
@@ -229,20 +168,13 @@ NodeStatus Node::status() const {
   for (const Multiaddr& address : identify_.addresses()) {
     status.listen.push_back(address.with_peer(status.peer));
   }
-  for (const Source& entry : sources_) {
-    DiscoveryView view{.name = std::string(entry.source->name()), .problem = entry.problem};
-    if (entry.problem.empty()) {
-      view.summary = entry.source->summary();
-      view.counters = entry.source->counters();
-    }
-    status.discovery.push_back(std::move(view));
-  }
+  status.discovery = discovery();
   status.uptime = runtime_.now() - started_at_;
-  for (const auto& [peer, known] : keeper_.peers()) {
+  for (const PeerView& peer : peers()) {
     ++status.peers_known;
-    if (known.connected) ++status.peers_connected;
-    status.dials_failed += known.dials_failed;
+    if (peer.connected) ++status.peers_connected;
   }
+  status.dials_failed = keeper_.dials_failed();
   status.shares = shares_count_;
   if (transfers_) {
     for (const transfer::Progress& progress : transfers_->list()) {

@@ -3,6 +3,7 @@
 // It knows neither the machine's own Runtime nor the API, so that a simulated world runs it too.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -13,7 +14,11 @@
 #include "content/store.hpp"
 #include "content/verify.hpp"
 #include "crypto/keys.hpp"
+#include "discovery/bootstrap/bootstrap_source.hpp"
+#include "discovery/exchange/exchange_source.hpp"
+#include "discovery/manual_source.hpp"
 #include "discovery/mdns/mdns_service.hpp"
+#include "node/events.hpp"
 #include "node/job.hpp"
 #include "node/node_types.hpp"
 #include "node/peer_keeper.hpp"
@@ -38,8 +43,10 @@ struct NodeOptions {
   std::vector<ListenAddress> listen;
   /// Who may measure this node (perf, echo).
   protocols::Audience measure = protocols::Audience::kLocal;
-  /// Unset: no mDNS.
+  // Ways of finding peers; unset: it does not run.
   std::optional<discovery::MdnsOptions> mdns;
+  std::optional<discovery::ExchangeOptions> exchange;
+  discovery::BootstrapOptions bootstrap;
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.
   std::string database;
   /// Where downloads go unless a request says otherwise; absolute, made if missing.
@@ -49,11 +56,26 @@ struct NodeOptions {
   limits::Transfer transfer;
   /// Bytes that stay free on the volume of a download.
   std::uint64_t free_bytes_min = 64u << 20;
-  KeeperConfig keeper;
+  KeeperOptions keeper;
   /// How often changed shares are looked for, to hash them again.
   Duration rehash_interval = 10s;
   /// Imports and verifications at a time; beyond: kLimited.
   std::size_t jobs_max = 8;
+};
+
+/// What of NodeOptions may change while a node runs.
+struct NodeSettings {
+  swarm::ManagerConfig manager;
+  std::vector<Multiaddr> bootstrap;
+  discovery::BootstrapTimes bootstrap_times;
+  // Unset: it does not run any more.
+  std::optional<discovery::MdnsOptions> mdns;
+  std::optional<discovery::ExchangeOptions> exchange;
+  // Whether those differ from what runs: then the source ends and another one begins.
+  bool mdns_changed = false;
+  bool beacon_changed = false;
+  bool exchange_changed = false;
+  protocols::Audience measure = protocols::Audience::kLocal;
 };
 
 /// What to fetch, as a person says it.
@@ -88,24 +110,55 @@ class Node final : private discovery::PeerSink {
 
   // --------------------------------------------------------------------------------- peers
 
-  /// Connected ones first, then those heard of; each in order of peer id.
+  /// Connected ones first, then those that a source hears of, that a person wants and that are
+  /// banned; each in order of peer id.
   std::vector<PeerView> peers() const;
+  /// All that are known, in order of peer id: up to limits::Peers::peers_max.
+  std::vector<PeerView> known_peers() const;
   std::optional<PeerView> peer(const PeerId& id) const;
-  /// The peer that `text` means: a whole peer id, or the last 6 or more characters of the id of a
-  /// peer that is known. Errors: kInvalidArgument, kNotFound, kConflict when several fit.
+  /// The peer that `text` means: a whole peer id, a name that a person gave, or the last 6 or more
+  /// characters of the id of a peer that is known. Errors: kInvalidArgument, kNotFound, kConflict
+  /// when several fit.
   Result<PeerId> find_peer(std::string_view text) const;
   /// A connection to `target`, a multiaddr or what find_peer() takes: the one that is there, or a
   /// new one. Errors: those two, Swarm::connect. Cancel: gives up the wait.
   awaitable<Result<PeerId>> reach(std::string target, TimePoint deadline);
-  /// reach(), and dials the peer again whenever it goes away.
+  /// reach(), and dials the peer again whenever it goes away, also after a restart.
   awaitable<Result<PeerId>> connect(std::string target, TimePoint deadline);
+  /// connect(), to nobody but the one who has the key that is expected or that the name is tied to.
+  /// Returns when it is on disk. Errors: connect(); kInvalidArgument for a key or name that is
+  /// none; kDenied when another key answers, naming both; kConflict when the name is another key's.
+  awaitable<Result<PeerId>> add_peer(AddPeer what, TimePoint deadline);
   /// Closes every connection to it and does not dial it for a while. Errors: find_peer(); kNotFound
   /// when it is not connected.
   Result<PeerId> disconnect(std::string_view peer);
+  /// disconnect(), and forgets all about it but a ban. Errors: find_peer(), kNotFound.
+  awaitable<Result<PeerId>> remove_peer(std::string peer);
+  /// Bans a peer (as find_peer() takes it), an IP address or a prefix, closes its connections, and
+  /// returns when it is on disk. Without `how_long` until somebody lifts it. Errors: find_peer();
+  /// PeerBook::ban.
+  awaitable<Result<peers::Ban>> ban(std::string who, std::optional<Duration> how_long,
+                                    std::string reason);
+  /// Errors: find_peer(), kNotFound.
+  awaitable<Result<>> unban(std::string who);
+  std::vector<peers::Ban> bans() const;
   awaitable<Result<std::unique_ptr<protocols::PingSession>>> open_ping(PeerId peer,
                                                                        TimePoint deadline);
   awaitable<Result<protocols::PerfResult>> perf(PeerId peer, std::uint64_t upload_bytes,
                                                 std::uint64_t download_bytes, TimePoint deadline);
+
+  // ------------------------------------------------------------------------------- discovery
+
+  /// What each way of finding peers did and saw.
+  std::vector<DiscoveryView> discovery() const;
+  /// Asks all of them to look now.
+  void refresh();
+  /// Other settings from now on. Errors: of a source that cannot start; it shows as its problem,
+  /// and the rest is done nevertheless.
+  awaitable<Result<>> reconfigure(NodeSettings settings);
+  /// Tells of what happens to peers.
+  EventHub& events() { return events_; }
+  const PeerKeeper& keeper() const { return keeper_; }
 
   // ------------------------------------------------------------------------------- content
 
@@ -140,10 +193,25 @@ class Node final : private discovery::PeerSink {
   void start_watch();
   awaitable<void> watch_addresses(std::unique_ptr<runtime::InterfaceWatch> watch);
   void tell_sources();
-  Result<> start_discovery();
+  void start_discovery();
+  void start_source(std::unique_ptr<discovery::PeerSource> source);
+  awaitable<void> end_source(std::string name);
+  discovery::PeerSource* find_source(std::string_view name) const;
+  void start_mdns();
+  void start_bootstrap();
+  void start_exchange();
+  std::vector<discovery::ExchangeCandidate> exchange_candidates() const;
+  std::vector<std::shared_ptr<const peers::SignedRecord>> records_for(const PeerId& asker,
+                                                                      const Multiaddr& remote,
+                                                                      std::size_t count) const;
+  void serve_measurements(protocols::Audience audience);
   PeerView view_of(const PeerId& id) const;
-  awaitable<void> keep_peers();
-  awaitable<void> dial(PeerKeeper::Dial target);
+  Result<> remember(const PeerId& peer, const std::string& target);
+  awaitable<Result<>> expect_key(Multiaddr address, PeerId expected, TimePoint deadline);
+  awaitable<void> search_wider();
+  bool is_searching() const;
+  std::vector<PeerId> not_asked_yet();
+  awaitable<void> dial_for_search(PeerId peer);
   awaitable<void> rehash_changed_shares();
   awaitable<void> count_shares();
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name);
@@ -168,13 +236,19 @@ class Node final : private discovery::PeerSink {
   std::size_t jobs_ = 0;
   std::set<std::shared_ptr<content::Progress>> job_progress_;
 
+  EventHub events_;
   swarm::Swarm swarm_;
   protocols::IdentifyService identify_;
+  PeerKeeper keeper_;
   std::unique_ptr<content::Store> store_;
   std::unique_ptr<transfer::TransferManager> transfers_;
   std::vector<Source> sources_;
-  PeerKeeper keeper_;
-  std::unique_ptr<runtime::Signal> keeper_signal_;
+  discovery::ManualSource* manual_ = nullptr;  // One of sources_, as the next two.
+  discovery::BootstrapSource* bootstrap_ = nullptr;
+  discovery::ExchangeSource* exchange_ = nullptr;
+  std::unique_ptr<runtime::Signal> search_signal_;
+  std::map<PeerId, TimePoint> searched_;  ///< When a peer was dialled for a search last.
+  std::size_t search_dials_ = 0;
   runtime::TaskGroup tasks_;
 };
 

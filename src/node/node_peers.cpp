@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "node/escape.hpp"
+#include "node/key_text.hpp"
 #include "node/node.hpp"
 
 namespace warren::node {
@@ -55,11 +56,29 @@ PeerView Node::view_of(const PeerId& peer_id) const {
       add_once(view.addresses, address.with_peer(peer_id));
     }
   }
-  if (const KnownPeer* known = keeper_.find(peer_id)) {
-    view.via = known->via;
-    if (known->connected) view.connected_for = runtime_.now() - known->since;
-    for (const Multiaddr& address : known->addresses) {
-      add_once(view.addresses, address.with_peer(peer_id));
+  const WallTime now = keeper_.civil_now();
+  const peers::PeerBook& book = keeper_.book();
+  view.name = book.name_of(peer_id);
+  view.reputation = book.score(peer_id, now);
+  view.outbound = keeper_.manager().is_outbound(peer_id);
+  view.score = view.connected ? keeper_.manager().score(peer_id, {runtime_.now(), now}) : 0;
+  if (const auto since = keeper_.connected_since(peer_id)) {
+    view.connected_for = runtime_.now() - *since;
+  }
+  if (const peers::Peer* known = book.find(peer_id)) {
+    // Nobody but a person has us dial a peer that no source told of.
+    const bool by_hand = known->origin == peers::Origin::kInbound && view.outbound;
+    view.via = peers::origin_name(by_hand ? peers::Origin::kManual : known->origin);
+    view.kept = known->kept;
+    view.pinned = known->pinned;
+    view.anchor = known->anchor;
+    view.first_seen = known->first_seen;
+    view.last_seen = view.connected ? now : known->last_seen;
+    if (book.is_banned(peer_id, now)) view.banned_until = known->banned_until;
+    if (!view.rtt) view.rtt = known->latency;
+    view.public_key = key_text(known->public_key);
+    for (const peers::AddressEntry& entry : known->addresses) {
+      add_once(view.addresses, entry.address.with_peer(peer_id));
     }
   }
   if (view.addresses.empty() && view.connected) {
@@ -75,24 +94,38 @@ std::vector<PeerView> Node::peers() const {
   }
   std::vector<PeerView> views;
   for (const PeerId& peer : connected) views.push_back(view_of(peer));
-  for (const auto& [peer, known] : keeper_.peers()) {
-    if (!connected.contains(peer)) views.push_back(view_of(peer));
+  const WallTime now = keeper_.civil_now();
+  for (const auto& [peer, known] : keeper_.book().all()) {
+    if (connected.contains(peer)) continue;
+    const bool of_interest = known.kept || known.pinned || keeper_.sightings().is_near(peer) ||
+                             keeper_.book().is_banned(peer, now) ||
+                             !keeper_.book().name_of(peer).empty();
+    if (of_interest) views.push_back(view_of(peer));
   }
   return views;
 }
 
+std::vector<PeerView> Node::known_peers() const {
+  std::vector<PeerView> views;
+  for (const auto& [peer, known] : keeper_.book().all()) views.push_back(view_of(peer));
+  return views;
+}
+
 std::optional<PeerView> Node::peer(const PeerId& peer_id) const {
-  if (keeper_.find(peer_id) == nullptr && !swarm_.is_connected(peer_id)) return std::nullopt;
+  if (keeper_.book().find(peer_id) == nullptr && !swarm_.is_connected(peer_id)) {
+    return std::nullopt;
+  }
   return view_of(peer_id);
 }
 
 Result<PeerId> Node::find_peer(std::string_view text) const {
   auto whole = PeerId::parse(text);
   if (whole) return whole;
+  if (const auto named = keeper_.book().find_name(text)) return *named;
   std::vector<PeerId> fitting;
   if (text.size() >= kIdTailMin) {
-    for (const PeerView& view : peers()) {
-      if (view.peer.to_string().ends_with(text)) fitting.push_back(view.peer);
+    for (const auto& [peer, known] : keeper_.book().all()) {
+      if (peer.to_string().ends_with(text)) fitting.push_back(peer);
     }
   }
   if (fitting.size() == 1) return fitting.front();
@@ -101,10 +134,11 @@ Result<PeerId> Node::find_peer(std::string_view text) const {
                 fmt::format("{} known peers end in '{}'", fitting.size(), escape_for_display(text)),
                 "write more of the peer id, as 'warren peers --json' shows it");
   }
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("'{}' is neither a peer id nor the end of one that is known",
-                          escape_for_display(text, 80)),
-              "'warren peers' lists the peers that are known");
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("'{}' is neither a peer id, nor a name, nor the end of an id that is known",
+                  escape_for_display(text, 80)),
+      "'warren peers' lists the peers that are known");
 }
 
 awaitable<Result<PeerId>> Node::reach(std::string target, TimePoint deadline) {
@@ -113,43 +147,124 @@ awaitable<Result<PeerId>> Node::reach(std::string target, TimePoint deadline) {
     if (address.peer_id() == id()) {
       co_return fail(ErrorCode::kInvalidArgument, "that is the address of this node itself");
     }
-    WARREN_CO_TRY(const auto connection, co_await swarm_.connect(address, deadline));
-    co_return connection->info().remote_peer;
+    co_return co_await keeper_.dial(address, deadline);
   }
   WARREN_CO_TRY(const PeerId peer, find_peer(target));
   if (peer == id()) co_return fail(ErrorCode::kInvalidArgument, "that is this node itself");
-  if (swarm_.is_connected(peer)) co_return peer;
-  const KnownPeer* known = keeper_.find(peer);
-  if (known == nullptr || known->addresses.empty()) {
-    co_return fail(
-        ErrorCode::kNotFound, fmt::format("no address of peer {} is known", peer.to_string()),
-        "give one: warren connect /ip4/ADDRESS/udp/PORT/quic-v1/p2p/" + peer.to_string());
-  }
-  std::vector<Multiaddr> addresses = known->addresses;
-  // A person asks: the back-off of an earlier failure does not hold.
-  WARREN_CO_TRY_VOID(
-      co_await swarm_.connect(peer, std::move(addresses), deadline, swarm::Retry::kTryAll));
-  co_return peer;
+  co_return co_await keeper_.dial(peer, deadline);
 }
 
 awaitable<Result<PeerId>> Node::connect(std::string target, TimePoint deadline) {
   WARREN_CO_TRY(const PeerId peer, co_await reach(target, deadline));
+  WARREN_CO_TRY_VOID(remember(peer, target));
+  co_return peer;
+}
+
+Result<> Node::remember(const PeerId& peer, const std::string& target) {
+  std::optional<Multiaddr> address;
+  if (target.starts_with('/')) {
+    WARREN_TRY(address, Multiaddr::parse(target));
+    if (manual_ != nullptr) manual_->add(peer, *address, runtime_.now());
+    address = address->without_peer();
+  }
+  return keeper_.keep(peer, address);
+}
+
+awaitable<Result<PeerId>> Node::add_peer(AddPeer what, TimePoint deadline) {
+  std::optional<PeerId> expected;
+  if (!what.expected_key.empty()) {
+    WARREN_CO_TRY(expected, parse_key(what.expected_key));
+  }
+  if (!what.name.empty()) {
+    if (const auto tied = keeper_.book().find_name(what.name)) {
+      if (expected && *expected != *tied) {
+        co_return fail(
+            ErrorCode::kDenied,
+            fmt::format("the name '{}' is tied to the key of {}, not to that of {}",
+                        escape_for_display(what.name), tied->to_string(), expected->to_string()),
+            "choose another name, or forget the old one: warren peers remove " + tied->to_string());
+      }
+      expected = tied;
+    }
+  }
+  std::string target = what.address;
   if (target.starts_with('/')) {
     WARREN_CO_TRY(const Multiaddr address, Multiaddr::parse(target));
-    keeper_.keep(peer, address.without_peer(), runtime_.now());
+    const auto named = address.peer_id();
+    if (expected && named && *named != *expected) co_return fail(other_key(*expected, *named));
+    if (!named && expected) {
+      // Whoever answers, so that the refusal can say who it was.
+      WARREN_CO_TRY_VOID(co_await expect_key(address, *expected, deadline));
+      target = address.with_peer(*expected).to_string();
+    }
+  } else if (expected) {
+    WARREN_CO_TRY(const PeerId named, find_peer(target));
+    if (named != *expected) co_return fail(other_key(*expected, named));
   }
+  WARREN_CO_TRY(const PeerId peer, co_await reach(target, deadline));
+  if (!what.name.empty()) WARREN_CO_TRY_VOID(keeper_.book().tie_name(what.name, peer));
+  WARREN_CO_TRY_VOID(remember(peer, target));
+  if (!what.expected_key.empty()) {
+    WARREN_CO_TRY_VOID(keeper_.book().pin(peer, keeper_.civil_now()));
+  }
+  WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;
+}
+
+/// Dials `address` and refuses whoever is not `expected`.
+awaitable<Result<>> Node::expect_key(Multiaddr address, PeerId expected, TimePoint deadline) {
+  const bool was_connected = swarm_.is_connected(expected);
+  WARREN_CO_TRY(const PeerId found, co_await keeper_.dial(std::move(address), deadline));
+  if (found == expected) co_return Result<>{};
+  if (!was_connected) swarm_.disconnect(found, swarm::CloseCode::kGated, "another key is expected");
+  co_return fail(other_key(expected, found));
 }
 
 Result<PeerId> Node::disconnect(std::string_view text) {
   WARREN_TRY(const PeerId peer, find_peer(text));
-  keeper_.leave(peer, runtime_.now());
-  if (swarm_.disconnect(peer) == 0) {
+  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
+  if (keeper_.leave(peer) == 0) {
     return fail(ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.to_string()),
                 "'warren peers' lists the peers that are");
   }
   return peer;
 }
+
+awaitable<Result<PeerId>> Node::remove_peer(std::string text) {
+  WARREN_CO_TRY(const PeerId peer, find_peer(text));
+  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
+  WARREN_CO_TRY_VOID(keeper_.remove(peer));
+  WARREN_CO_TRY_VOID(co_await keeper_.flush());
+  co_return peer;
+}
+
+awaitable<Result<peers::Ban>> Node::ban(std::string who, std::optional<Duration> how_long,
+                                        std::string reason) {
+  peers::Ban ban{.who = PeerId(), .until = WallTime::max(), .reason = reason};
+  if (how_long) ban.until = keeper_.civil_now() + *how_long;
+  if (const auto prefix = resources::Prefix::parse(who)) {
+    ban.who = *prefix;
+    WARREN_CO_TRY_VOID(keeper_.ban(*prefix, ban.until, std::move(reason)));
+  } else {
+    WARREN_CO_TRY(const PeerId peer, find_peer(who));
+    ban.who = peer;
+    WARREN_CO_TRY_VOID(keeper_.ban(peer, ban.until, std::move(reason)));
+  }
+  WARREN_CO_TRY_VOID(co_await keeper_.flush());
+  co_return ban;
+}
+
+awaitable<Result<>> Node::unban(std::string who) {
+  if (const auto prefix = resources::Prefix::parse(who)) {
+    WARREN_CO_TRY_VOID(keeper_.unban(*prefix));
+  } else {
+    WARREN_CO_TRY(const PeerId peer, find_peer(who));
+    WARREN_CO_TRY_VOID(keeper_.unban(peer));
+  }
+  co_return co_await keeper_.flush();
+}
+
+std::vector<peers::Ban> Node::bans() const { return keeper_.book().bans(keeper_.civil_now()); }
 
 awaitable<Result<std::unique_ptr<protocols::PingSession>>> Node::open_ping(PeerId peer,
                                                                            TimePoint deadline) {

@@ -4,36 +4,12 @@
 
 #include <filesystem>
 
-#include "node/testing/temporary_directory.hpp"
-#include "sim/memory_link.hpp"
-#include "sim/world.hpp"
-#include "transport/memory/memory_transport.hpp"
+#include "node/testing/sim_host.hpp"
 
 namespace warren::node {
 namespace {
 
-/// One node on host `host` of the world.
-struct Host {
-  Host(sim::World& world, const transport::memory::Hub& hub, sim::Host host,
-       std::vector<ListenAddress> listen)
-      : runtime(world.make_runtime(host)) {
-    const auto key = crypto::PrivateKey::from_seed(Bytes(32, static_cast<std::uint8_t>(host)));
-    NodeOptions options;
-    options.listen = std::move(listen);
-    options.database = ":memory:";
-    options.download_dir = folder.path() + "/got";
-    node = std::make_unique<Node>(*runtime, key, std::move(options));
-    node->add_transport(std::make_unique<transport::memory::MemoryTransport>(
-        *runtime, hub, key.public_key(), transport::memory::MemoryConfig{.node = host}));
-  }
-  std::string address(std::uint64_t memory_id) const {
-    return Multiaddr::memory(memory_id).with_peer(node->id()).to_string();
-  }
-
-  testing::TemporaryDirectory folder;
-  std::unique_ptr<runtime::Runtime> runtime;
-  std::unique_ptr<Node> node;
-};
+using Host = testing::SimHost;
 
 class NodeTest : public ::testing::Test {
  protected:

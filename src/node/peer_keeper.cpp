@@ -1,175 +1,427 @@
 #include "node/peer_keeper.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "base/check.hpp"
+#include "base/log.hpp"
 
 namespace warren::node {
+namespace {
 
-PeerKeeper::PeerKeeper(PeerId self, KeeperConfig config, std::mt19937_64& rng)
-    : self_(std::move(self)), config_(config), rng_(rng) {}
+/// run(), beside dials and closings.
+constexpr std::size_t kOwnTasksMax = 4;
+constexpr std::size_t kClosingsMax = 64;
+/// Told to a peer that is let go because there are enough. Source: ManagerConfig::left_alone.
+constexpr Duration kFullRetryAfter = 10min;
 
-void PeerKeeper::found(const PeerId& peer, std::vector<Multiaddr> addresses, std::string_view via,
-                       TimePoint now) {
-  if (peer == self_ || addresses.empty()) return;
-  KnownPeer* known = entry(peer, via, now);
-  if (known == nullptr) return;
-  if (known->kept) {
-    // The address that a person typed stays, at the end.
-    for (const Multiaddr& old : known->addresses) {
-      if (std::ranges::find(addresses, old) == addresses.end()) addresses.push_back(old);
+protocols::Goodbye goodbye_for(swarm::LetGo why) {
+  using protocols::GoodbyeReason;
+  switch (why) {
+    case swarm::LetGo::kFull: return {GoodbyeReason::kFull, kFullRetryAfter};
+    case swarm::LetGo::kBanned: return {GoodbyeReason::kBanned, kFullRetryAfter};
+    case swarm::LetGo::kFeeler: return {GoodbyeReason::kFeelerDone, {}};
+    case swarm::LetGo::kReplaced: return {GoodbyeReason::kReplaced, kFullRetryAfter};
+  }
+  return {};
+}
+
+peers::Origin origin_of(std::string_view source) {
+  for (const peers::Origin origin :
+       {peers::Origin::kManual, peers::Origin::kMdns, peers::Origin::kBeacon,
+        peers::Origin::kBootstrap, peers::Origin::kExchange, peers::Origin::kDht}) {
+    if (peers::origin_name(origin) == source) return origin;
+  }
+  return peers::Origin::kInbound;
+}
+
+std::shared_ptr<const peers::SignedRecord> record_of(const std::shared_ptr<const Bytes>& envelope,
+                                                     std::uint64_t sequence) {
+  if (!envelope) return nullptr;
+  return std::make_shared<const peers::SignedRecord>(peers::SignedRecord{*envelope, sequence});
+}
+
+}  // namespace
+
+PeerKeeper::PeerKeeper(swarm::Swarm& swarm, protocols::IdentifyService& identify,
+                       KeeperOptions options, EventHub& events)
+    : swarm_(swarm),
+      runtime_(swarm.runtime()),
+      identify_(identify),
+      options_(std::move(options)),
+      events_(events),
+      signal_(runtime_.make_signal()),
+      tasks_(runtime_, kOwnTasksMax + kClosingsMax + options_.manager.dials_max) {
+  make_book();
+}
+
+PeerKeeper::~PeerKeeper() = default;
+
+void PeerKeeper::make_book() {
+  manager_.reset();
+  book_ = std::make_unique<peers::PeerBook>(swarm_.local_peer(), options_.book, runtime_.rng());
+  manager_ = std::make_unique<swarm::ConnectionManager>(swarm_.local_peer(), options_.manager,
+                                                        *book_, runtime_.rng());
+}
+
+awaitable<Result<>> PeerKeeper::open_store() {
+  std::shared_ptr<peers::PeerStore> store;
+  runtime_.random_bytes(options_.book.secret);
+  if (!options_.database.empty()) {
+    auto open = [this] {
+      return peers::PeerStore::open(options_.database, options_.book.limits, options_.book.secret);
+    };
+    WARREN_CO_TRY(store, co_await runtime::run(runtime_.pool(), open));
+    options_.book.secret = store->secret();
+  }
+  make_book();
+  storing_ =
+      std::make_unique<peers::BookKeeper>(runtime_, *book_, std::move(store), options_.keeping);
+  WARREN_CO_TRY(const std::size_t skipped, co_await storing_->load());
+  if (skipped > 0) {
+    log::warn("peers", "{}: {} rows are damaged and were left out", options_.database, skipped);
+  }
+  storing_->start();
+  co_return Result<>{};
+}
+
+awaitable<Result<>> PeerKeeper::start() {
+  WARREN_CO_TRY_VOID(co_await open_store());
+  swarm_.set_gate(
+      [this](const PeerId& peer, const Multiaddr& remote) { return admit(peer, remote); });
+  swarm_.resources().set_banned(
+      [this](const IpAddress& ip) { return book_->is_banned(ip, civil_now()); });
+  swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
+  identify_.on_identified([this](const PeerId& peer, const protocols::PeerIdentity& identity) {
+    on_identified(peer, identity);
+  });
+  protocols::serve_goodbye(swarm_, [this](const PeerId& peer, const protocols::Goodbye& goodbye) {
+    const auto present = present_.find(peer);
+    if (present != present_.end()) present->second.said_goodbye = true;
+    manager_->said_goodbye(peer, goodbye.retry_after, moment());
+    wake();
+  });
+  heartbeat_ = std::make_unique<protocols::Heartbeat>(
+      swarm_,
+      protocols::HeartbeatListener{
+          .on_round_trip =
+              [this](const PeerId& peer, Duration round_trip) {
+                book_->measured(peer, round_trip, civil_now());
+              },
+          .on_dead = [this](const PeerId& peer) { note(peer, peers::ReputationEvent::kTimeout); }},
+      options_.heartbeat);
+  if (!tasks_.spawn(run())) {
+    co_return fail(ErrorCode::kClosed, "the node was stopped");
+  }
+  co_return Result<>{};
+}
+
+awaitable<void> PeerKeeper::stop() {
+  stopping_ = true;
+  co_await tasks_.join();
+  const protocols::Goodbye goodbye{protocols::GoodbyeReason::kShuttingDown, {}};
+  co_await protocols::say_goodbye_to_all(swarm_, goodbye,
+                                         runtime_.now() + protocols::kGoodbyeToAllTimeMax);
+}
+
+awaitable<void> PeerKeeper::close() {
+  // Only now every connection has ended, and the book knows what it carried.
+  if (heartbeat_) co_await heartbeat_->close();
+  if (!storing_) co_return;
+  const auto stored = co_await storing_->stop();
+  if (!stored) log::warn("peers", "not all is kept: {}", stored.error().message());
+}
+
+// ------------------------------------------------------------------------------ what is told
+
+void PeerKeeper::found(const discovery::PeerHint& hint) {
+  if (hint.peer == swarm_.local_peer()) return;
+  peers::Learnt learnt{.peer = hint.peer,
+                       .addresses = hint.addresses,
+                       .origin = origin_of(hint.via),
+                       .told_by = std::nullopt,
+                       .record = record_of(hint.record, hint.record_sequence)};
+  if (hint.told_by) learnt.told_by = peers::network_group(*hint.told_by);
+  book_->learn(learnt, civil_now());
+  if (sightings_.found(hint)) {
+    events_.tell({.kind = NodeEvent::Kind::kPeerFound,
+                  .peer = hint.peer,
+                  .via = std::string(hint.via),
+                  .address = hint.addresses.empty() ? Multiaddr() : hint.addresses.front(),
+                  .reason = {}});
+  }
+  manager_->book_changed();
+  wake();
+}
+
+void PeerKeeper::lost(const discovery::PeerHint& hint) {
+  sightings_.lost(hint);
+  events_.tell({.kind = NodeEvent::Kind::kPeerLost,
+                .peer = hint.peer,
+                .via = std::string(hint.via),
+                .address = {},
+                .reason = {}});
+}
+
+void PeerKeeper::note(const PeerId& peer, peers::ReputationEvent event) {
+  if (!book_->report(peer, event, civil_now())) return;
+  banned(peer, fmt::format("its reputation fell to {:.2f}, at last for a {}",
+                           book_->score(peer, civil_now()), peers::reputation_event_name(event)));
+}
+
+void PeerKeeper::configure(swarm::ManagerConfig config) {
+  manager_->configure(config);
+  wake();
+}
+
+void PeerKeeper::retry_now() {
+  manager_->retry_now(moment());
+  wake();
+}
+
+// ------------------------------------------------------------------------------ what people do
+
+awaitable<Result<PeerId>> PeerKeeper::dial(Multiaddr address, TimePoint deadline) {
+  WARREN_CO_TRY(const auto connection, co_await swarm_.connect(std::move(address), deadline));
+  co_return connection->info().remote_peer;
+}
+
+awaitable<Result<PeerId>> PeerKeeper::dial(PeerId peer, TimePoint deadline) {
+  if (swarm_.is_connected(peer)) co_return peer;
+  const peers::Peer* known = book_->find(peer);
+  if (known == nullptr || known->addresses.empty()) {
+    co_return fail(
+        ErrorCode::kNotFound, fmt::format("no address of peer {} is known", peer.to_string()),
+        "give one: warren connect /ip4/ADDRESS/udp/PORT/quic-v1/p2p/" + peer.to_string());
+  }
+  std::vector<Multiaddr> addresses;
+  for (const peers::AddressEntry& entry : known->addresses) addresses.push_back(entry.address);
+  // A person asks: the back-off of an earlier failure does not hold.
+  WARREN_CO_TRY_VOID(
+      co_await swarm_.connect(peer, std::move(addresses), deadline, swarm::Retry::kTryAll));
+  co_return peer;
+}
+
+Result<> PeerKeeper::keep(const PeerId& peer, const std::optional<Multiaddr>& address) {
+  WARREN_TRY_VOID(book_->keep(peer, address, civil_now()));
+  manager_->book_changed();
+  wake();
+  return {};
+}
+
+std::size_t PeerKeeper::leave(const PeerId& peer) {
+  book_->release(peer);
+  manager_->leave(peer, moment());
+  const auto present = present_.find(peer);
+  if (present != present_.end()) present->second.let_go = true;
+  wake();
+  return swarm_.disconnect(peer);
+}
+
+Result<> PeerKeeper::remove(const PeerId& peer) {
+  leave(peer);
+  auto removed = book_->remove(peer);
+  manager_->book_changed();
+  return removed;
+}
+
+Result<> PeerKeeper::ban(const PeerId& peer, WallTime until, std::string reason) {
+  const std::string why = reason.empty() ? "a person asked for it" : reason;
+  WARREN_TRY_VOID(book_->ban(peer, until, std::move(reason), civil_now()));
+  banned(peer, why);
+  return {};
+}
+
+Result<> PeerKeeper::ban(const resources::Prefix& prefix, WallTime until, std::string reason) {
+  WARREN_TRY_VOID(book_->ban(prefix, until, std::move(reason), civil_now()));
+  close_banned();
+  return {};
+}
+
+Result<> PeerKeeper::unban(const PeerId& peer) {
+  WARREN_TRY_VOID(book_->unban(peer, civil_now()));
+  manager_->book_changed();
+  wake();
+  return {};
+}
+
+Result<> PeerKeeper::unban(const resources::Prefix& prefix) {
+  WARREN_TRY_VOID(book_->unban(prefix));
+  manager_->book_changed();
+  wake();
+  return {};
+}
+
+// ------------------------------------------------------------------------------ what is known
+
+bool PeerKeeper::wants_peers() const { return manager_->wants_peers(moment()); }
+
+std::optional<TimePoint> PeerKeeper::connected_since(const PeerId& peer) const {
+  const auto present = present_.find(peer);
+  if (present == present_.end()) return std::nullopt;
+  return present->second.since;
+}
+
+WallTime PeerKeeper::civil_now() const { return runtime_.wall_now(); }
+swarm::Moment PeerKeeper::moment() const { return {runtime_.now(), runtime_.wall_now()}; }
+void PeerKeeper::wake() { signal_->notify(); }
+
+// ------------------------------------------------------------------------------ transfers
+
+void PeerKeeper::transfer_began(const PeerId& peer) { manager_->protect(peer); }
+void PeerKeeper::transfer_ended(const PeerId& peer) {
+  manager_->unprotect(peer);
+  wake();
+}
+void PeerKeeper::gave(const PeerId& peer, std::uint64_t bytes) {
+  manager_->was_useful(peer, bytes, moment());
+}
+void PeerKeeper::took(const PeerId& peer, std::uint64_t bytes) {
+  manager_->was_useful(peer, bytes, moment());
+}
+
+// ------------------------------------------------------------------------------ connections
+
+Result<> PeerKeeper::admit(const PeerId& peer, const Multiaddr& remote) const {
+  const WallTime now = civil_now();
+  if (book_->is_banned(peer, now)) {
+    return fail(ErrorCode::kDenied, fmt::format("peer {} is banned", peer.to_string()),
+                "'warren peers banned' lists the bans, 'warren peers unban PEER' lifts one");
+  }
+  const auto endpoint = remote.endpoint();
+  if (endpoint && book_->is_banned(endpoint->ip, now)) {
+    return fail(ErrorCode::kDenied, fmt::format("{} is banned", endpoint->ip.to_string()),
+                "'warren peers banned' lists the bans, 'warren peers unban PREFIX' lifts one");
+  }
+  return {};
+}
+
+void PeerKeeper::on_connection(const swarm::ConnectionEvent& event) {
+  switch (event.kind) {
+    case swarm::ConnectionEvent::Kind::kConnected:
+      if (event.first_or_last) on_connected(*event.connection);
+      break;
+    case swarm::ConnectionEvent::Kind::kDisconnected: {
+      const auto present = present_.find(event.connection->info().remote_peer);
+      if (present == present_.end()) break;
+      const transport::ConnectionStats stats = event.connection->stats();
+      present->second.received += stats.bytes_received;
+      present->second.sent += stats.bytes_sent;
+      if (event.first_or_last) on_disconnected(*event.connection);
+      break;
     }
   }
-  if (addresses.size() > config_.addresses_max) addresses.resize(config_.addresses_max);
-  const bool moved = known->addresses != addresses;
-  known->addresses = std::move(addresses);
-  if (known->via == "inbound") known->via = via;
-  if (moved && known->failures > 0) {
-    // It answers somewhere else now: what failed there says nothing about here.
-    known->failures = 0;
-    known->next_dial = std::min(known->next_dial, now + config_.backoff_min);
+}
+
+void PeerKeeper::on_connected(const swarm::Connection& connection) {
+  const transport::ConnectionInfo& info = connection.info();
+  present_[info.remote_peer] = {.since = runtime_.now()};
+  manager_->connected(info.remote_peer, info.outbound, info.remote_address, moment());
+  book_->set_public_key(info.remote_peer, info.remote_key.protobuf());
+  events_.tell({.kind = NodeEvent::Kind::kPeerConnected,
+                .peer = info.remote_peer,
+                .via = {},
+                .address = info.remote_address,
+                .reason = {}});
+  wake();
+}
+
+void PeerKeeper::on_disconnected(const swarm::Connection& connection) {
+  const transport::ConnectionInfo& info = connection.info();
+  const auto found = present_.find(info.remote_peer);
+  const Present present = found->second;
+  present_.erase(found);
+  if (!present.said_goodbye && !present.let_go && !stopping_) {
+    note(info.remote_peer, peers::ReputationEvent::kDisconnect);
   }
-  check_invariants();
+  manager_->disconnected(info.remote_peer, present.received, present.sent, moment());
+  events_.tell({.kind = NodeEvent::Kind::kPeerDisconnected,
+                .peer = info.remote_peer,
+                .via = {},
+                .address = info.remote_address,
+                .reason = connection.close_reason()});
+  wake();
 }
 
-void PeerKeeper::lost(const PeerId& peer) {
-  const auto found = peers_.find(peer);
-  if (found == peers_.end()) return;
-  const KnownPeer& known = found->second;
-  if (!known.kept && !known.connected && !known.dialling) peers_.erase(found);
-}
-
-void PeerKeeper::keep(const PeerId& peer, const Multiaddr& address, TimePoint now) {
-  if (peer == self_) return;
-  KnownPeer* known = entry(peer, "manual", now);
-  if (known == nullptr) return;
-  known->kept = true;
-  if (known->via == "inbound") known->via = "manual";
-  auto& addresses = known->addresses;
-  if (std::ranges::find(addresses, address) == addresses.end()) {
-    if (addresses.size() >= config_.addresses_max) addresses.pop_back();
-    addresses.push_back(address);
+void PeerKeeper::on_identified(const PeerId& peer, const protocols::PeerIdentity& identity) {
+  const auto connections = swarm_.connections_to(peer);
+  if (connections.empty()) return;
+  const Multiaddr& remote = connections.front()->info().remote_address;
+  peers::Learnt learnt{.peer = peer,
+                       .addresses = {},
+                       .origin = peers::Origin::kInbound,
+                       .told_by = std::nullopt,
+                       .record = record_of(identity.signed_record, identity.record_sequence)};
+  for (const Multiaddr& address : identity.listen_addresses) {
+    // What means nothing from here would only fill the book.
+    if (protocols::worth_telling(address, remote)) learnt.addresses.push_back(address);
   }
-  check_invariants();
+  book_->learn(learnt, civil_now());
+  manager_->book_changed();
 }
 
-void PeerKeeper::leave(const PeerId& peer, TimePoint now) {
-  const auto found = peers_.find(peer);
-  if (found == peers_.end()) return;
-  found->second.kept = false;
-  found->second.next_dial = now + config_.left_alone;
+void PeerKeeper::banned(const PeerId& peer, const std::string& why) {
+  log::info("peers", "{} is banned: {}", peer.to_string(), why);
+  events_.tell({.kind = NodeEvent::Kind::kPeerBanned,
+                .peer = peer,
+                .via = {},
+                .address = {},
+                .reason = why});
+  manager_->book_changed();
+  close_banned();
 }
 
-void PeerKeeper::connected(const PeerId& peer, TimePoint now) {
-  KnownPeer* known = entry(peer, "inbound", now);
-  if (known == nullptr || known->connected) return;
-  known->connected = true;
-  known->since = now;
-  known->failures = 0;
-  ++connected_;
-  check_invariants();
-}
-
-void PeerKeeper::disconnected(const PeerId& peer, TimePoint now) {
-  const auto found = peers_.find(peer);
-  if (found == peers_.end() || !found->second.connected) return;
-  KnownPeer& known = found->second;
-  known.connected = false;
-  known.since = now;
-  --connected_;
-  if (known.via == "inbound" && !known.kept && !known.dialling) {
-    peers_.erase(found);  // Where it listens is not known.
-  } else {
-    back_off(known, now);
+/// The manager may not count all of them: what a person asks for is done at once.
+void PeerKeeper::close_banned() {
+  for (const auto& connection : swarm_.connections()) {
+    const transport::ConnectionInfo& info = connection->info();
+    if (admit(info.remote_peer, info.remote_address)) continue;
+    const auto present = present_.find(info.remote_peer);
+    if (present != present_.end()) present->second.let_go = true;
+    swarm_.disconnect(info.remote_peer, swarm::CloseCode::kGated, "banned");
   }
-  check_invariants();
+  wake();
 }
 
-std::optional<PeerKeeper::Dial> PeerKeeper::next_dial(TimePoint now) {
-  if (dials_ >= config_.dials_max) return std::nullopt;
-  // The one that has waited longest.
-  const std::pair<const PeerId, KnownPeer>* best = nullptr;
-  for (const auto& candidate : peers_) {
-    if (!wanted(candidate.second) || candidate.second.next_dial > now) continue;
-    if (best == nullptr || candidate.second.next_dial < best->second.next_dial) best = &candidate;
-  }
-  if (best == nullptr) return std::nullopt;
-  KnownPeer& known = peers_.at(best->first);
-  known.dialling = true;
-  ++dials_;
-  check_invariants();
-  return Dial{best->first, known.addresses};
-}
+// ------------------------------------------------------------------------------ the loop
 
-void PeerKeeper::dial_ended(const PeerId& peer, bool success, TimePoint now) {
-  const auto found = peers_.find(peer);
-  WARREN_CHECK(found != peers_.end() && found->second.dialling);
-  found->second.dialling = false;
-  --dials_;
-  if (!success) {
-    ++found->second.dials_failed;
-    back_off(found->second, now);
-  } else if (!found->second.connected) {
-    // It went again before anyone looked; the connection event tells, or has told, the rest.
-    back_off(found->second, now);
-  }
-  check_invariants();
-}
-
-TimePoint PeerKeeper::next_wake() const {
-  TimePoint wake = kNever;
-  if (dials_ >= config_.dials_max) return wake;
-  for (const auto& [peer, known] : peers_) {
-    if (wanted(known)) wake = std::min(wake, known.next_dial);
-  }
-  return wake;
-}
-
-const KnownPeer* PeerKeeper::find(const PeerId& peer) const {
-  const auto found = peers_.find(peer);
-  return found == peers_.end() ? nullptr : &found->second;
-}
-
-KnownPeer* PeerKeeper::entry(const PeerId& peer, std::string_view via, TimePoint now) {
-  const auto found = peers_.find(peer);
-  if (found != peers_.end()) return &found->second;
-  if (peers_.size() >= config_.peers_max) {
-    // Forget the one that failed most; never one that is connected, being dialled or kept.
-    auto victim = peers_.end();
-    for (auto it = peers_.begin(); it != peers_.end(); ++it) {
-      const KnownPeer& known = it->second;
-      if (known.connected || known.dialling || known.kept || known.failures == 0) continue;
-      if (victim == peers_.end() || known.failures > victim->second.failures) victim = it;
+awaitable<void> PeerKeeper::run() {
+  for (;;) {
+    for (const swarm::ManagerAction& action : manager_->next(moment())) {
+      if (const auto* dial = std::get_if<swarm::DialPeer>(&action)) {
+        if (!tasks_.spawn(run_dial(*dial))) manager_->dial_ended(dial->peer, false, moment());
+      } else if (const auto* close = std::get_if<swarm::ClosePeer>(&action)) {
+        const auto present = present_.find(close->peer);
+        if (present != present_.end()) present->second.let_go = true;
+        // Without room for a goodbye it goes without.
+        if (!tasks_.spawn(run_close(*close))) swarm_.disconnect(close->peer);
+      }
     }
-    if (victim == peers_.end()) return nullptr;
-    peers_.erase(victim);
+    const runtime::Wake woken = co_await signal_->wait_until(manager_->next_wake());
+    if (woken == runtime::Wake::kCancelled) co_return;
   }
-  KnownPeer& made = peers_[peer];
-  made.via = via;
-  made.since = now;
-  made.next_dial = self_ < peer ? now : now + config_.head_start;
-  return &made;
 }
 
-bool PeerKeeper::wanted(const KnownPeer& known) const {
-  if (known.connected || known.dialling || known.addresses.empty()) return false;
-  return known.kept || connected_ < config_.connected_max;
+awaitable<void> PeerKeeper::run_dial(swarm::DialPeer dial) {
+  const TimePoint deadline = runtime_.now() + options_.dial_time_max;
+  const auto connection =
+      co_await swarm_.connect(dial.peer, dial.addresses, deadline, swarm::Retry::kTryAll);
+  if (!connection) {
+    if (connection.error().code() != ErrorCode::kCancelled) ++dials_failed_;
+    log::debug("peers", "dialling {} failed: {}", dial.peer.to_string(),
+               connection.error().message());
+  }
+  manager_->dial_ended(dial.peer, connection.has_value(), moment());
+  wake();
 }
 
-void PeerKeeper::back_off(KnownPeer& known, TimePoint now) {
-  Duration wait = config_.backoff_min;
-  for (std::uint32_t i = 0; i < known.failures && wait < config_.backoff_max; ++i) wait *= 2;
-  wait = std::min(wait, config_.backoff_max);
-  std::uniform_real_distribution<double> jitter(0.8, 1.2);
-  const auto jittered = std::chrono::duration_cast<Duration>(wait * jitter(rng_));
-  ++known.failures;
-  known.next_dial = std::max(known.next_dial, now + jittered);
-}
-
-void PeerKeeper::check_invariants() const {
-  WARREN_CHECK(peers_.size() <= config_.peers_max);
-  WARREN_CHECK(dials_ <= config_.dials_max);
-  WARREN_CHECK(connected_ <= peers_.size());
+awaitable<void> PeerKeeper::run_close(swarm::ClosePeer close) {
+  co_await protocols::say_goodbye(swarm_, close.peer, goodbye_for(close.why),
+                                  runtime_.now() + protocols::kGoodbyeTimeMax);
+  const bool banned = close.why == swarm::LetGo::kBanned;
+  swarm_.disconnect(close.peer,
+                    banned ? swarm::CloseCode::kGated : swarm::CloseCode::kGarbageCollected,
+                    banned ? "banned" : "there are enough peers");
 }
 
 }  // namespace warren::node

@@ -1,99 +1,145 @@
 #pragma once
-// Decides whom to dial and when: peers that discovery tells of, and peers that a person connected
-// to and that went away. A state machine without I/O; Node drives it.
+// Drives the connection manager: dials, lets go, says goodbye, notes what peers do in the book, and
+// keeps the book on disk. Whom and when is the manager's to decide (docs/decisions/0018).
 
-#include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "base/time.hpp"
-#include "multiformats/multiaddr.hpp"
-#include "multiformats/peer_id.hpp"
+#include "discovery/peer_source.hpp"
+#include "node/events.hpp"
+#include "node/sightings.hpp"
+#include "peers/peer_book.hpp"
+#include "peers/peer_keeping.hpp"
+#include "protocols/goodbye.hpp"
+#include "protocols/heartbeat.hpp"
+#include "protocols/identify.hpp"
+#include "runtime/task_group.hpp"
+#include "swarm/manager/connection_manager.hpp"
+#include "swarm/swarm.hpp"
+#include "transfer/peer_notes.hpp"
 
 namespace warren::node {
 
-struct KeeperConfig {
-  /// Peers remembered. Beyond: a new hint is ignored unless a peer that is neither connected nor
-  /// kept by a person can be forgotten for it.
-  std::size_t peers_max = 1024;
-  /// Addresses remembered of one peer; the rest of a hint is ignored.
-  std::size_t addresses_max = 16;
-  /// Dials in progress that nobody asked for by hand. Source: quality statement P17.
-  std::size_t dials_max = 8;
-  /// Connected peers from which on hints are kept but not dialled; peers kept by a person are.
-  std::size_t connected_max = 128;
-  /// Wait after a failed dial or a lost connection: doubles from the least to the most, with a
-  /// fifth of jitter. Source: limits of go-libp2p's dial back-off.
-  Duration backoff_min = 5s;
-  Duration backoff_max = 5min;
-  /// Both sides hear of each other at the same moment: the one with the larger peer id gives the
-  /// other this head start, so that one connection is made and not two.
-  Duration head_start = 500ms;
-  /// How long a peer that a person disconnected is left alone.
-  Duration left_alone = 10min;
+using runtime::awaitable;
+
+struct KeeperOptions {
+  /// SQLite file of the peers that are known; empty: nothing is kept.
+  std::string database;
+  peers::KeepingConfig keeping;
+  peers::BookConfig book;
+  swarm::ManagerConfig manager;
+  protocols::HeartbeatConfig heartbeat;
+  /// For one dial that nobody asked for by hand, names and handshake included.
+  Duration dial_time_max = 15s;
 };
 
-/// What is remembered of one peer.
-struct KnownPeer {
-  std::vector<Multiaddr> addresses;  ///< Of discovery and of a person, without /p2p.
-  std::string via;                   ///< "mdns", "manual", or "inbound": how it came to be known.
-  bool kept = false;                 ///< A person connected to it: it is dialled again for ever.
-  bool connected = false;
-  bool dialling = false;
-  TimePoint since{};      ///< Of the connection, or of the last change to this entry.
-  TimePoint next_dial{};  ///< Not before.
-  std::uint32_t failures = 0;
-  std::uint64_t dials_failed = 0;
-};
-
-class PeerKeeper {
+/// Core thread only. `swarm` and `identify` outlive it. start() comes before the swarm listens,
+/// stop() before the swarm closes, close() after it.
+class PeerKeeper final : public transfer::PeerNotes {
  public:
-  /// `rng` gives the jitter and must outlive the keeper.
-  PeerKeeper(PeerId self, KeeperConfig config, std::mt19937_64& rng);
+  PeerKeeper(swarm::Swarm& swarm, protocols::IdentifyService& identify, KeeperOptions options,
+             EventHub& events);
+  ~PeerKeeper() override;
 
-  /// Discovery tells where a peer is; replaces what the same source told before.
-  void found(const PeerId& peer, std::vector<Multiaddr> addresses, std::string_view via,
-             TimePoint now);
-  /// Discovery lost it. A peer without connection and not kept is forgotten.
-  void lost(const PeerId& peer);
-  /// A person connected to `peer` at `address`.
-  void keep(const PeerId& peer, const Multiaddr& address, TimePoint now);
-  /// A person disconnected `peer`: no dial of ours for KeeperConfig::left_alone.
-  void leave(const PeerId& peer, TimePoint now);
-  /// The first connection to it is there, or the last one went.
-  void connected(const PeerId& peer, TimePoint now);
-  void disconnected(const PeerId& peer, TimePoint now);
+  /// Opens the database and begins to hold peers. Errors: of the database.
+  awaitable<Result<>> start();
+  /// Dials nobody any more, says goodbye to all, and writes what is not on disk yet.
+  awaitable<void> stop();
+  awaitable<void> close();
 
-  struct Dial {
-    PeerId peer;
-    std::vector<Multiaddr> addresses;
-  };
-  /// The next peer to dial now, marked as being dialled; dial_ended() has to follow.
-  std::optional<Dial> next_dial(TimePoint now);
-  void dial_ended(const PeerId& peer, bool success, TimePoint now);
-  /// When next_dial() may have something to do that it has not now; kNever if only an event can
-  /// change that.
-  TimePoint next_wake() const;
+  // ------------------------------------------------------------------------- what is told
 
-  const KnownPeer* find(const PeerId& peer) const;
-  const std::map<PeerId, KnownPeer>& peers() const { return peers_; }
-  std::size_t dials() const { return dials_; }
+  void found(const discovery::PeerHint& hint);
+  void lost(const discovery::PeerHint& hint);
+  void note(const PeerId& peer, peers::ReputationEvent event);
+  /// Other limits from now on.
+  void configure(swarm::ManagerConfig config);
+  /// The network may have come back.
+  void retry_now();
+
+  // ------------------------------------------------------------------------- what people do
+
+  /// Whoever answers at `address`; refused without a dial when that is known to be banned.
+  awaitable<Result<PeerId>> dial(Multiaddr address, TimePoint deadline);
+  /// The same for a known peer.
+  awaitable<Result<PeerId>> dial(PeerId peer, TimePoint deadline);
+  /// A person wants this peer: remembered, dialled again for ever. Errors: of the book.
+  Result<> keep(const PeerId& peer, const std::optional<Multiaddr>& address);
+  /// Closes every connection to it and leaves it alone for a while. Returns how many there were.
+  std::size_t leave(const PeerId& peer);
+  /// Forgets it.
+  Result<> remove(const PeerId& peer);
+  Result<> ban(const PeerId& peer, WallTime until, std::string reason);
+  Result<> ban(const resources::Prefix& prefix, WallTime until, std::string reason);
+  Result<> unban(const PeerId& peer);
+  Result<> unban(const resources::Prefix& prefix);
+  /// Waits until what was changed is on disk. Errors: of the database.
+  awaitable<Result<>> flush() { return storing_->flush(); }
+
+  // ------------------------------------------------------------------------- what is known
+
+  peers::PeerBook& book() { return *book_; }
+  const peers::PeerBook& book() const { return *book_; }
+  const swarm::ConnectionManager& manager() const { return *manager_; }
+  /// Why the book could not be written the last time; unset when it could.
+  std::optional<Error> trouble() const { return storing_ ? storing_->trouble() : std::nullopt; }
+  const Sightings& sightings() const { return sightings_; }
+  bool wants_peers() const;
+  /// Since when it is connected; nothing when it is not.
+  std::optional<TimePoint> connected_since(const PeerId& peer) const;
+  std::uint64_t dials_failed() const { return dials_failed_; }
+  WallTime civil_now() const;
+
+  void transfer_began(const PeerId& peer) override;
+  void transfer_ended(const PeerId& peer) override;
+  void gave(const PeerId& peer, std::uint64_t bytes) override;
+  void took(const PeerId& peer, std::uint64_t bytes) override;
+  void noted(const PeerId& peer, peers::ReputationEvent event) override { note(peer, event); }
 
  private:
-  KnownPeer* entry(const PeerId& peer, std::string_view via, TimePoint now);
-  bool wanted(const KnownPeer& known) const;
-  void back_off(KnownPeer& known, TimePoint now);
-  void check_invariants() const;
+  /// A connected peer.
+  struct Present {
+    TimePoint since{};
+    std::uint64_t received = 0;  ///< By connections to it that have ended.
+    std::uint64_t sent = 0;
+    bool said_goodbye = false;
+    bool let_go = false;  ///< We close it ourselves.
+  };
 
-  PeerId self_;
-  KeeperConfig config_;
-  std::mt19937_64& rng_;
-  std::map<PeerId, KnownPeer> peers_;
-  std::size_t dials_ = 0;
-  std::size_t connected_ = 0;
+  awaitable<Result<>> open_store();
+  void make_book();
+  swarm::Moment moment() const;
+  void wake();
+  void on_connection(const swarm::ConnectionEvent& event);
+  void on_connected(const swarm::Connection& connection);
+  void on_disconnected(const swarm::Connection& connection);
+  void on_identified(const PeerId& peer, const protocols::PeerIdentity& identity);
+  Result<> admit(const PeerId& peer, const Multiaddr& remote) const;
+  void banned(const PeerId& peer, const std::string& why);
+  void close_banned();
+  awaitable<void> run();
+  awaitable<void> run_dial(swarm::DialPeer dial);
+  awaitable<void> run_close(swarm::ClosePeer close);
+
+  swarm::Swarm& swarm_;
+  runtime::Runtime& runtime_;
+  protocols::IdentifyService& identify_;
+  KeeperOptions options_;
+  EventHub& events_;
+  std::unique_ptr<peers::PeerBook> book_;
+  std::unique_ptr<swarm::ConnectionManager> manager_;
+  Sightings sightings_;
+  std::map<PeerId, Present> present_;
+  std::uint64_t dials_failed_ = 0;
+  bool stopping_ = false;
+  std::unique_ptr<peers::BookKeeper> storing_;
+  std::unique_ptr<protocols::Heartbeat> heartbeat_;
+  std::unique_ptr<runtime::Signal> signal_;
+  runtime::TaskGroup tasks_;
 };
 
 }  // namespace warren::node

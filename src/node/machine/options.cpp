@@ -13,7 +13,57 @@ namespace {
 /// When the system does not tell. Source: the usual soft limit of Linux.
 constexpr std::uint64_t kDescriptorsUsual = 1024;
 
+std::optional<discovery::MdnsOptions> mdns_options(const Config& config) {
+  if (!config.mdns_enabled) return std::nullopt;
+  discovery::MdnsOptions made;
+  made.machine.service = config.mdns_service_name;
+  made.machine.query_interval = config.mdns_interval;
+  made.machine.query_interval_max = std::max(made.machine.query_interval_max, config.mdns_interval);
+  return made;
+}
+
+std::optional<discovery::ExchangeOptions> exchange_options(const Config& config) {
+  if (!config.exchange_enabled) return std::nullopt;
+  return discovery::ExchangeOptions{};
+}
+
+/// What this build ships with comes first.
+std::vector<Multiaddr> bootstrap_peers(const Config& config) {
+  std::vector<Multiaddr> all = discovery::shipped_bootstrap_peers();
+  all.insert(all.end(), config.bootstrap_peers.begin(), config.bootstrap_peers.end());
+  return all;
+}
+
+discovery::BootstrapTimes bootstrap_times(const Config& config) {
+  discovery::BootstrapTimes times;
+  times.min_peers = config.bootstrap_min_peers;
+  times.retry_interval = config.bootstrap_retry_interval;
+  times.max_retry_interval = config.bootstrap_max_retry_interval;
+  return times;
+}
+
 }  // namespace
+
+NodeSettings node_settings(const Config& before, const Config& after) {
+  NodeSettings made;
+  made.manager = manager_config(after);
+  made.bootstrap = bootstrap_peers(after);
+  made.bootstrap_times = bootstrap_times(after);
+  made.measure = after.measure;
+  made.mdns = mdns_options(after);
+  made.exchange = exchange_options(after);
+  made.mdns_changed = before.mdns_enabled != after.mdns_enabled ||
+                      before.mdns_service_name != after.mdns_service_name ||
+                      before.mdns_interval != after.mdns_interval;
+  made.beacon_changed =
+      before.beacon_enabled != after.beacon_enabled || before.beacon_mode != after.beacon_mode ||
+      before.beacon_group != after.beacon_group || before.beacon_port != after.beacon_port ||
+      before.beacon_interval != after.beacon_interval ||
+      before.beacon_timeout != after.beacon_timeout ||
+      before.beacon_capacity != after.beacon_capacity || before.beacon_price != after.beacon_price;
+  made.exchange_changed = before.exchange_enabled != after.exchange_enabled;
+  return made;
+}
 
 NodeOptions node_options(const Config& config, const Paths& paths, resources::Manager& resources) {
   NodeOptions made;
@@ -25,12 +75,17 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
     }
   }
   made.measure = config.measure;
-  if (config.mdns_enabled) made.mdns.emplace();
+  made.mdns = mdns_options(config);
+  made.exchange = exchange_options(config);
+  made.bootstrap.peers = bootstrap_peers(config);
+  made.bootstrap.times = bootstrap_times(config);
   made.database = paths.database_file();
+  made.keeper.database =
+      config.peer_store_path.empty() ? paths.state_dir + "/peers.db" : config.peer_store_path;
+  made.keeper.manager = manager_config(config);
+  made.keeper.heartbeat.interval = config.heartbeat_interval;
   made.download_dir = paths.data_dir;
   made.swarm.resources = &resources;
-  made.keeper.peers_max = std::max(made.keeper.peers_max, config.connections_max * 2);
-  made.keeper.connected_max = std::min(made.keeper.connected_max, config.connections_max * 3 / 4);
   made.transfer.transfers_max = config.transfers_max;
   made.transfer.receive_bytes_max = std::min<std::size_t>(
       made.transfer.receive_bytes_max, static_cast<std::size_t>(config.memory_bytes_max * 3 / 8));
