@@ -62,38 +62,45 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-/// Everything that is to survive a restart, as text that can be compared.
-inline std::string dump(const PeerBook& book) {
+/// What a store keeps, as text that can be compared.
+inline std::string dump(const std::map<PeerId, Peer>& peers, const std::vector<Ban>& bans,
+                        const std::vector<NameEntry>& names) {
   const auto ns = [](WallTime time) { return time.time_since_epoch().count(); };
-  std::string out;
-  for (const auto& [id, known] : book.all()) {
-    out += fmt::format(
-        "{} key {} {} seen {} {} {} tries {} {} rtt {} bytes {} {} score {} {} ban {} {} {} "
+  std::set<std::string> lines;
+  for (const auto& [id, known] : peers) {
+    std::string line = fmt::format(
+        "{} key {} {} seen {} {} {} tries {} {} rtt {} bytes {} {} score {} {} bans {} {} "
         "flags {}{}{} record {} {}\n",
         id.to_string(), to_hex(known.public_key), origin_name(known.origin), ns(known.first_seen),
         ns(known.last_seen), ns(known.first_success), known.successes, known.failures,
         known.latency ? known.latency->count() : -1, known.bytes_received, known.bytes_sent,
         known.reputation.raw_score().value_or(-1), ns(known.reputation.at()),
-        ns(known.banned_until), ns(known.last_ban_end), known.bans, known.kept, known.pinned,
-        known.anchor, known.record ? known.record->sequence : 0,
+        ns(known.last_ban_end), known.bans, known.kept, known.pinned, known.anchor,
+        known.record ? known.record->sequence : 0,
         known.record ? to_hex(known.record->envelope) : "");
     for (const AddressEntry& entry : known.addresses) {
-      out += fmt::format("  {} {} group {} teller {} at {} {} {} failures {}\n",
-                         entry.address.to_string(), origin_name(entry.origin),
-                         entry.group.to_string(), entry.teller.to_string(), ns(entry.learnt),
-                         ns(entry.last_success), ns(entry.last_failure), entry.failures);
+      line += fmt::format("  {} {} teller {} at {} {} {} failures {}\n", entry.address.to_string(),
+                          origin_name(entry.origin), entry.teller.to_string(), ns(entry.learnt),
+                          ns(entry.last_success), ns(entry.last_failure), entry.failures);
     }
+    lines.insert(line);
   }
-  for (const Ban& ban : book.bans(WallTime::min())) {
+  for (const Ban& ban : bans) {
     const auto* id = std::get_if<PeerId>(&ban.who);
-    out += fmt::format("ban {} {} '{}' {}\n",
-                       id ? id->to_string() : std::get<resources::Prefix>(ban.who).to_string(),
-                       ns(ban.until), ban.reason, ban.by_person);
+    lines.insert(
+        fmt::format("ban {} {} '{}' {}\n",
+                    id ? id->to_string() : std::get<resources::Prefix>(ban.who).to_string(),
+                    ns(ban.until), ban.reason, ban.by_person));
   }
-  for (const NameEntry& entry : book.names()) {
-    out += fmt::format("name {} {}\n", entry.name, entry.peer.to_string());
+  for (const NameEntry& entry : names) {
+    lines.insert(fmt::format("name {} {}\n", entry.name, entry.peer.to_string()));
   }
+  std::string out;
+  for (const std::string& line : lines) out += line;
   return out;
+}
+inline std::string dump(const PeerBook& book) {
+  return dump(book.all(), book.bans(WallTime::min()), book.names());
 }
 
 inline bool anyone(const Peer&) { return true; }
