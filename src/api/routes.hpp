@@ -4,16 +4,25 @@
 #include <functional>
 
 #include "api/router.hpp"
+#include "node/config_reload.hpp"
 #include "node/node.hpp"
 
 namespace warren::api {
 
-/// `node` must outlive the router and have been started. `extra_status` adds fields to the status
-/// that a Node does not know, like its folders.
-Router make_router(node::Node& node, Json extra_status = Json::object());
+/// What the program around a Node adds to its API; all of it must outlive the router.
+struct Surroundings {
+  Json status = Json::object();          ///< Fields of the status that a Node does not know.
+  node::ConfigReload* config = nullptr;  ///< Null: there are no routes for the configuration.
+  std::string config_file{};
+};
+
+/// `node` must outlive the router and have been started.
+Router make_router(node::Node& node, Surroundings around = {});
 
 /// Parts of make_router.
-void add_peer_routes(Router& router, node::Node& node, Json extra_status);
+void add_node_routes(Router& router, node::Node& node, const Surroundings& around);
+void add_config_routes(Router& router, node::ConfigReload& config, std::string file);
+void add_peer_routes(Router& router, node::Node& node);
 void add_share_routes(Router& router, node::Node& node);
 void add_transfer_routes(Router& router, node::Node& node);
 

@@ -1,4 +1,4 @@
-// Status, peers, ping and perf.
+// Peers, ping and perf.
 
 #include <fmt/format.h>
 
@@ -15,12 +15,6 @@ constexpr Duration kConnectTimeMax = 15s;
 constexpr Duration kPingTimeMax = 10s;
 constexpr Duration kPerfTimeMax = 1h;
 constexpr std::uint64_t kPerfBytesMax = 1ull << 40;
-
-awaitable<Result<Json>> show_status(node::Node& node, Json extra) {
-  Json view = status_view(node.status());
-  view.update(extra);
-  co_return view;
-}
 
 awaitable<Result<Json>> list_peers(node::Node& node) {
   Json list = Json::array();
@@ -112,10 +106,7 @@ awaitable<Result<Json>> perf(node::Node& node, Request request) {
 
 }  // namespace
 
-void add_peer_routes(Router& router, node::Node& node, Json extra_status) {
-  router.add("GET", "/api/v1/status", [&node, extra = std::move(extra_status)](Request, Lines&) {
-    return show_status(node, extra);
-  });
+void add_peer_routes(Router& router, node::Node& node) {
   router.add("GET", "/api/v1/peers", [&node](Request, Lines&) { return list_peers(node); });
   router.add("POST", "/api/v1/connect",
              [&node](Request request, Lines&) { return connect(node, std::move(request)); });
@@ -126,14 +117,6 @@ void add_peer_routes(Router& router, node::Node& node, Json extra_status) {
   });
   router.add("POST", "/api/v1/perf",
              [&node](Request request, Lines&) { return perf(node, std::move(request)); });
-}
-
-Router make_router(node::Node& node, Json extra_status) {
-  Router router;
-  add_peer_routes(router, node, std::move(extra_status));
-  add_share_routes(router, node);
-  add_transfer_routes(router, node);
-  return router;
 }
 
 }  // namespace warren::api

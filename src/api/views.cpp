@@ -152,6 +152,32 @@ Json transfer_view(const transfer::Progress& progress) {
               {"error", progress.error ? error_view(*progress.error) : Json(nullptr)}};
 }
 
+Json config_view(const std::vector<node::Effective>& settings) {
+  Json list = Json::array();
+  for (const node::Effective& one : settings) {
+    Json value;
+    if (const auto* time = std::get_if<Duration>(&one.typed)) {
+      value = seconds_of(*time);
+    } else if (const auto* size = std::get_if<node::SizeInBytes>(&one.typed)) {
+      value = size->bytes;
+    } else if (const auto* flag = std::get_if<bool>(&one.typed)) {
+      value = *flag;
+    } else if (const auto* number = std::get_if<std::uint64_t>(&one.typed)) {
+      value = *number;
+    } else if (const auto* text = std::get_if<std::string>(&one.typed)) {
+      value = *text;
+    } else {
+      value = std::get<std::vector<std::string>>(one.typed);
+    }
+    list.push_back(Json{{"key", one.key},
+                        {"value", std::move(value)},
+                        {"text", one.value},
+                        {"origin", one.origin},
+                        {"pending", one.pending.empty() ? Json(nullptr) : Json(one.pending)}});
+  }
+  return list;
+}
+
 Json error_view(const Error& error) {
   return Json{{"name", std::string(error_name(error.code()))},
               {"message", error.message()},

@@ -5,6 +5,7 @@
 #include "api/exchange.hpp"
 #include "content/store.hpp"
 #include "content/verify.hpp"
+#include "node/config_schema.hpp"
 #include "node/node_types.hpp"
 #include "transfer/transfer_types.hpp"
 
@@ -24,5 +25,7 @@ Json job_line(const content::Progress& progress, std::string_view phase, Duratio
 /// A transfer, as in lists and, with "type" added, in progress lines.
 Json transfer_view(const transfer::Progress& progress);
 Json error_view(const Error& error);
+/// Every key with its value in force (sizes in bytes, times in seconds) and as text.
+Json config_view(const std::vector<node::Effective>& settings);
 
 }  // namespace warren::api

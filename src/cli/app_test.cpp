@@ -46,11 +46,33 @@ Ran run_words(std::vector<std::string> words) {
 
 /// A command line of `command` that is well-formed.
 std::vector<std::string> sample(const CommandSpec& command, const std::string& home) {
-  std::vector<std::string> words{"--home", home, "--json", std::string(command.name)};
+  std::vector<std::string> words{"--home", home, "--json"};
+  std::istringstream name{std::string(command.name)};
+  for (std::string word; name >> word;) words.push_back(word);
   for (const OptionSpec& option : command.options) {
-    if (option.is_argument()) words.push_back("x");
+    if (option.is_argument() && option.required) words.push_back("x");
   }
   return words;
+}
+
+/// Every command that runs, verbs included.
+std::vector<CommandSpec> all_commands() {
+  std::vector<CommandSpec> all;
+  for (const CommandSpec& command : commands()) {
+    if (command.run != nullptr) all.push_back(command);
+    all.insert(all.end(), command.verbs.begin(), command.verbs.end());
+  }
+  return all;
+}
+
+/// The exit code of `command` where no node runs and nothing is there.
+int code_without_a_node(std::string_view command) {
+  for (const std::string_view alone :
+       {"config check", "config show", "config default", "config path"}) {
+    if (command == alone) return 0;
+  }
+  // The harness of `interop` gives it an environment; there is none here.
+  return command == "id" ? 4 : command == "interop" ? 2 : 6;
 }
 
 TEST(App, WithoutWordsItSaysWhatItIsInTwentyFiveLines) {
@@ -110,13 +132,17 @@ TEST(App, AUsageErrorInJsonIsAnErrorAndAResult) {
 
 TEST(App, EveryCommandWithoutADaemonEndsInOneResultLine) {
   const TemporaryDirectory home;
-  for (const CommandSpec& command : commands()) {
+  for (const CommandSpec& command : all_commands()) {
     if (command.name == "up") continue;
     const Ran ran = run_words(sample(command, home.path()));
-    // The harness of `interop` gives it an environment; there is none here.
-    const int expected = command.name == "id" ? 4 : command.name == "interop" ? 2 : 6;
+    const int expected = code_without_a_node(command.name);
     EXPECT_EQ(ran.code, expected) << command.name << ": " << ran.err;
     const auto lines = ran.lines();
+    if (expected == 0) {
+      ASSERT_EQ(lines.size(), 1u) << command.name;
+      EXPECT_EQ(lines[0]["ok"], true);
+      continue;
+    }
     ASSERT_EQ(lines.size(), command.streams ? 2u : 1u) << command.name;
     const json& result = lines.back();
     EXPECT_EQ(result["type"], "result");
@@ -132,28 +158,54 @@ TEST(App, EveryCommandWithoutADaemonEndsInOneResultLine) {
 
 TEST(App, ABadConfigurationIsRefusedWithItsPlace) {
   const TemporaryDirectory home;
-  home.write("config.yaml", "p2p:\n  mnds: true\n");
+  home.write("config.yaml", "p2p:\n  measur: off\n");
   const Ran ran = run_words({"--home", home.path(), "up", "--json"});
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(
-      ran.err.find(home.path() + "/config.yaml:2:3: unknown key 'mnds'; did you mean 'mdns'?"),
+      ran.err.find(home.path() + "/config.yaml:2:3: unknown key 'measur'; did you mean 'measure'?"),
       std::string::npos)
       << ran.err;
   EXPECT_EQ(ran.lines().back()["code"], 2);
 }
 
-TEST(App, TheConfigurationInHelpIsThatOfTheDefaults) {
-  const std::string text = help_on_topic("files").value();
-  const std::string_view mark = "with the defaults:\n\n";
-  const auto config = node::parse_config(text.substr(text.find(mark) + mark.size()), "help");
-  ASSERT_TRUE(config) << config.error().message();
-  const node::Config defaults;
-  EXPECT_EQ(config->listen_addresses, node::default_listen_addresses());
-  EXPECT_EQ(config->mdns_enabled, defaults.mdns_enabled);
-  EXPECT_EQ(config->connections_max, defaults.connections_max);
-  EXPECT_EQ(config->memory_bytes_max, defaults.memory_bytes_max);
-  EXPECT_EQ(config->transfers_max, defaults.transfers_max);
-  EXPECT_EQ(config->log_level, defaults.log_level);
+TEST(App, TheDefaultConfigurationIsOneThatCheckTakes) {
+  const TemporaryDirectory home;
+  const Ran printed = run_words({"--home", home.path(), "config", "default"});
+  EXPECT_EQ(printed.code, 0);
+  const std::string file = home.write("printed.yaml", printed.out);
+  const Ran checked = run_words({"config", "--home", home.path(), "check", file, "--json"});
+  EXPECT_EQ(checked.code, 0) << checked.err;
+  EXPECT_EQ(checked.lines().back()["exists"], true);
+}
+
+TEST(App, ConfigCheckNamesThePlaceAndExitsWith2) {
+  const TemporaryDirectory home;
+  EXPECT_EQ(run_words({"--home", home.path(), "config", "check"}).code, 0) << "no file: defaults";
+  EXPECT_EQ(run_words({"--home", home.path(), "config", "check", "/nowhere.yaml"}).code, 4);
+  home.write("config.yaml", "beacon:\n  interval: 3s\n");
+  const Ran ran = run_words({"--home", home.path(), "--json", "config", "check"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("/config.yaml:2:13: 'beacon.timeout' (5s) must be at least twice"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_EQ(ran.lines().back()["error"]["item"], home.path() + "/config.yaml");
+}
+
+TEST(App, ConfigShowWithoutANodeShowsTheFileAndWhereValuesComeFrom) {
+  const TemporaryDirectory home;
+  home.write("config.yaml", "log: {level: info}\n");
+  const Ran text = run_words({"--home", home.path(), "config", "show", "--origin"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_NE(text.out.find("beacon.interval"), std::string::npos);
+  EXPECT_NE(text.out.find("/config.yaml:1"), std::string::npos) << text.out;
+  const Ran ran = run_words({"--home", home.path(), "config", "show", "--json"});
+  ASSERT_EQ(ran.lines().size(), 1u);
+  for (const json& one : ran.lines()[0]["settings"]) {
+    if (one["key"] == "beacon.interval") EXPECT_EQ(one["value"], 2.0);
+    if (one["key"] == "limits.memory") EXPECT_EQ(one["value"], 128u << 20);
+    if (one["key"] == "mdns.enabled") EXPECT_EQ(one["value"], true);
+    if (one["key"] == "log.level") EXPECT_EQ(one["origin"], home.path() + "/config.yaml:1");
+  }
 }
 
 TEST(App, ABadListenAddressIsRefused) {

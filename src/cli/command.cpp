@@ -67,18 +67,27 @@ std::optional<double> Args::seconds(std::string_view key) const {
 }
 
 std::span<const CommandSpec> commands() {
-  static const std::array kCommands{up_command(),     status_command(),    id_command(),
-                                    peers_command(),  connect_command(),   disconnect_command(),
-                                    ping_command(),   perf_command(),      share_command(),
-                                    shares_command(), unshare_command(),   verify_command(),
-                                    get_command(),    transfers_command(), pause_command(),
-                                    resume_command(), cancel_command(),    interop_command()};
+  static const std::array kCommands{
+      up_command(),      status_command(),     id_command(),      peers_command(),
+      connect_command(), disconnect_command(), ping_command(),    perf_command(),
+      share_command(),   shares_command(),     unshare_command(), verify_command(),
+      get_command(),     transfers_command(),  pause_command(),   resume_command(),
+      cancel_command(),  config_command(),     interop_command()};
   return kCommands;
 }
 
 const CommandSpec* find_command(std::string_view name) {
   const auto found = std::ranges::find(commands(), name, &CommandSpec::name);
   return found == commands().end() ? nullptr : &*found;
+}
+
+std::string_view last_word(const CommandSpec& command) {
+  return command.name.substr(command.name.rfind(' ') + 1);
+}
+
+const CommandSpec* find_verb(const CommandSpec& command, std::string_view word) {
+  const auto found = std::ranges::find(command.verbs, word, last_word);
+  return found == command.verbs.end() ? nullptr : &*found;
 }
 
 std::span<const OptionSpec> global_options() { return kGlobalOptions; }

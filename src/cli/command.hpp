@@ -66,11 +66,18 @@ struct CommandSpec {
   /// For programs, not for people: left out of the list of commands, explained when asked for.
   bool hidden = false;
   ExitCode (*run)(Invocation& invocation) = nullptr;
+  /// Commands of their own behind this one's name, like "peers add", which is the `name` of one.
+  /// Without such a word `run` runs; null: a word is needed.
+  std::span<const CommandSpec> verbs{};
 };
 
 /// Every command, in the order of help.
 std::span<const CommandSpec> commands();
 const CommandSpec* find_command(std::string_view name);
+/// The one of `command` whose name ends in `word`.
+const CommandSpec* find_verb(const CommandSpec& command, std::string_view word);
+/// "add" of "peers add".
+std::string_view last_word(const CommandSpec& command);
 
 /// Options that every command takes.
 std::span<const OptionSpec> global_options();

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/session.hpp"
+#include "node/escape.hpp"
 #include "node/instance_lock.hpp"
 
 namespace warren::cli {
@@ -17,22 +18,31 @@ namespace {
 /// Addresses in the text at the start. Source: quality statement LC-2, at most 8 lines in all.
 constexpr std::size_t kAddressesShown = 3;
 
-constexpr std::array<OptionSpec, 2> kUpOptions{{
+constexpr std::array<OptionSpec, 3> kUpOptions{{
     {.name = "--listen",
      .value = "MULTIADDR",
      .help = "listen here instead of where the configuration says; may be repeated",
      .kind = ValueKind::kList},
     {.name = "--no-mdns",
      .value = "",
-     .help = "neither look for peers on this network nor be found",
+     .help = "neither look for peers on this network by mDNS nor be found so",
+     .kind = ValueKind::kFlag},
+    {.name = "--no-beacon",
+     .value = "",
+     .help = "neither send beacons nor listen for those of others",
      .kind = ValueKind::kFlag},
 }};
 
-Result<DaemonOptions> daemon_options(const Invocation& invocation) {
-  DaemonOptions options{.paths = invocation.paths, .config = {}};
-  WARREN_TRY(options.config, node::load_config(options.paths.config_file));
-  const std::vector<std::string> listen = invocation.args.list("listen");
-  if (!listen.empty()) options.config.listen_addresses.clear();
+/// What the flags of the command line say, in place of the configuration file.
+struct Flags {
+  std::vector<Multiaddr> listen;
+  bool no_mdns = false;
+  bool no_beacon = false;
+};
+
+Result<Flags> read_flags(const Args& args) {
+  Flags flags{.listen = {}, .no_mdns = args.flag("no-mdns"), .no_beacon = args.flag("no-beacon")};
+  const std::vector<std::string> listen = args.list("listen");
   if (listen.size() > node::kListenAddressesMax) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("--listen was given {} times; at most {} addresses are taken",
@@ -44,9 +54,35 @@ Result<DaemonOptions> daemon_options(const Invocation& invocation) {
       return fail(Error(ErrorCode::kInvalidArgument, "--listen: " + address.error().message(),
                         "for example: --listen /ip4/0.0.0.0/udp/4001/quic-v1"));
     }
-    options.config.listen_addresses.push_back(*std::move(address));
+    flags.listen.push_back(*std::move(address));
   }
-  if (invocation.args.flag("no-mdns")) options.config.mdns_enabled = false;
+  return flags;
+}
+
+Result<node::LoadedConfig> load_with_flags(const std::string& file, const Flags& flags) {
+  WARREN_TRY(node::LoadedConfig loaded, node::load_config(file));
+  if (!flags.listen.empty()) {
+    loaded.config.listen_addresses = flags.listen;
+    loaded.origins["p2p.listen_addresses"] = "--listen";
+  }
+  if (flags.no_mdns) {
+    loaded.config.mdns_enabled = false;
+    loaded.origins["mdns.enabled"] = "--no-mdns";
+  }
+  if (flags.no_beacon) {
+    loaded.config.beacon_enabled = false;
+    loaded.origins["beacon.enabled"] = "--no-beacon";
+  }
+  return loaded;
+}
+
+Result<DaemonOptions> daemon_options(const Invocation& invocation) {
+  WARREN_TRY(const Flags flags, read_flags(invocation.args));
+  const std::string file = invocation.paths.config_file;
+  DaemonOptions options{.paths = invocation.paths, .config = {}, .load = [file, flags] {
+                          return load_with_flags(file, flags);
+                        }};
+  WARREN_TRY(options.config, options.load());
   return options;
 }
 
@@ -67,7 +103,7 @@ std::string started_text(const node::NodeStatus& status, const node::Paths& path
     discovery += fmt::format("{}{} {}", discovery.empty() ? "" : ", ", source.name,
                              source.problem.empty() ? "on" : "not running");
   }
-  text += fmt::format("discovery  {}\n", discovery.empty() ? "mdns off" : discovery);
+  text += fmt::format("discovery  {}\n", discovery.empty() ? "off" : discovery);
   text += fmt::format("state      {}\n", paths.state_dir);
   text += "ready      Ctrl-C stops it\n";
   return text;
@@ -77,7 +113,7 @@ ExitCode run_up(Invocation& invocation) {
   Output& output = invocation.output;
   const auto options = daemon_options(invocation);
   if (!options) return output.failure(options.error(), invocation.paths.config_file);
-  log::set_level(options->config.log_level);
+  log::set_level(options->config.config.log_level);
   const auto made = node::make_directories(invocation.paths);
   if (!made) return output.failure(made.error(), invocation.paths.state_dir);
   const auto lock = node::InstanceLock::acquire(invocation.paths.state_dir);
@@ -97,6 +133,20 @@ ExitCode run_up(Invocation& invocation) {
     output.event(event);
   };
   hooks.stopping = [&] { output.note("shutting down (up to 5 s; press again to stop at once)"); };
+  hooks.reloaded = [&](const Result<node::Reloaded>& reloaded) {
+    if (reloaded) {
+      output.note(node::reloaded_text(*reloaded));
+      output.event(api::Json{{"type", "config_reloaded"},
+                             {"applied", reloaded->applied},
+                             {"after_restart", reloaded->after_restart}});
+      return;
+    }
+    output.note(fmt::format("{} ({})", node::escape_line(reloaded.error().message()),
+                            "the settings of before stay in force"));
+    api::Json event = api::error_view(reloaded.error());
+    event["type"] = "config_refused";
+    output.event(event);
+  };
   const auto end = run_daemon(*options, hooks);
   if (!end) return output.failure(end.error());
   switch (*end) {

@@ -22,6 +22,7 @@ CommandSpec transfers_command();   // command_transfers.cpp
 CommandSpec pause_command();       //
 CommandSpec resume_command();      //
 CommandSpec cancel_command();      //
+CommandSpec config_command();      // command_config.cpp
 CommandSpec interop_command();     // command_interop.cpp
 
 }  // namespace warren::cli

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "node/config.hpp"
+#include "node/config_reload.hpp"
 #include "node/node_types.hpp"
 #include "node/paths.hpp"
 
@@ -15,7 +15,10 @@ namespace warren::cli {
 
 struct DaemonOptions {
   node::Paths paths;
-  node::Config config;
+  /// In force at the start.
+  node::LoadedConfig config;
+  /// Reads the configuration again, flags included. Blocks; called on a pool thread.
+  node::ConfigReload::Load load;
 };
 
 /// How a run ended.
@@ -29,12 +32,15 @@ enum class DaemonEnd {
 struct DaemonHooks {
   std::function<void(const node::NodeStatus&)> started;
   std::function<void()> stopping;
+  /// The configuration was read again.
+  node::ConfigReload::Told reloaded;
 };
 
-/// Runs a node until SIGINT, SIGTERM or SIGHUP; blocks. After kOverdue and kAtOnce the process
-/// must end without destructors: tasks are still running, which is why those two leave the objects
-/// of the run as they are.
-/// Errors: of the identity, the store, the listeners and the socket; then nothing runs any more.
+/// Runs a node until SIGINT or SIGTERM, or until its terminal is hung up; blocks. Reads the
+/// configuration again when its file changes, on SIGHUP and when asked over the API. After kOverdue
+/// and kAtOnce the process must end without destructors: tasks are still running, which is why
+/// those two leave the objects of the run as they are. Errors: of the identity, the store, the
+/// listeners and the socket; then nothing runs any more.
 Result<DaemonEnd> run_daemon(const DaemonOptions& options, const DaemonHooks& hooks);
 
 }  // namespace warren::cli

@@ -13,13 +13,20 @@ namespace {
 constexpr std::string_view kDiscoveryTopic =
     "How nodes find each other\n"
     "\n"
-    "On one network, by mDNS: each node announces itself and listens for others. It is on unless\n"
-    "'warren up --no-mdns' or p2p.mdns.enabled: false in config.yaml says otherwise. What a node\n"
-    "announces is a hint; the handshake of the connection proves who answers.\n"
+    "mdns       on one network: each node announces itself and listens for others\n"
+    "multicast  on one network, by signed beacons on a group and port of their own\n"
+    "bootstrap  from a list of first peers in config.yaml; empty unless you fill it\n"
+    "pex        from peers: each one tells of a few others, in records that they signed\n"
+    "manual     by hand: 'warren status' on one machine lists its addresses, 'warren connect\n"
+    "           ADDRESS' or 'warren peers add ADDRESS --key KEY' on the other connects\n"
     "\n"
-    "By hand, across networks: 'warren status' on one machine lists its addresses,\n"
-    "'warren connect ADDRESS' on the other connects. An address that ends in /p2p/ID accepts only\n"
-    "that identity. Nothing here asks a server on the Internet.\n";
+    "What a node hears is a hint; the handshake of the connection proves who answers. An address\n"
+    "that ends in /p2p/ID accepts only that identity. Nothing here asks a server on the Internet\n"
+    "unless the bootstrap list names one.\n"
+    "\n"
+    "'warren discover' shows what each way saw, 'warren doctor' what stands in the way. Each one "
+    "is\n"
+    "switched in config.yaml ('warren config default').\n";
 
 constexpr std::string_view kFilesTopic =
     "Where things are\n"
@@ -33,22 +40,9 @@ constexpr std::string_view kFilesTopic =
     "\n"
     "Shared files stay where they are.\n"
     "\n"
-    "config.yaml, with the defaults:\n"
-    "\n"
-    "p2p:\n"
-    "  listen_addresses:\n"
-    "    - /ip4/0.0.0.0/udp/4001/quic-v1\n"
-    "    - /ip6/::/udp/4001/quic-v1\n"
-    "    - /ip4/0.0.0.0/tcp/4001\n"
-    "    - /ip6/::/tcp/4001\n"
-    "  mdns:\n"
-    "    enabled: true\n"
-    "limits:\n"
-    "  connections: 160\n"
-    "  memory: 128MiB\n"
-    "  transfers: 4\n"
-    "log:\n"
-    "  level: warn\n";
+    "config.yaml: 'warren config default' prints one with every key, 'warren config check' looks\n"
+    "whether one is right, 'warren config show --origin' says what is in force and why. A node\n"
+    "takes a changed file at once.\n";
 
 constexpr std::string_view kJsonTopic =
     "--json\n"
@@ -140,6 +134,13 @@ std::string help_on(const CommandSpec& command) {
   std::string text =
       fmt::format("warren {}: {}\n\n{}\n", command.name, command.summary, usage(command));
   if (!command.options.empty()) text += "\n" + option_rows(command.options);
+  if (!command.verbs.empty()) {
+    std::vector<std::vector<std::string>> rows;
+    for (const CommandSpec& verb : command.verbs) {
+      rows.push_back({fmt::format("  {}", verb.name), std::string(verb.summary)});
+    }
+    text += "\nCommands:\n" + format_table(rows);
+  }
   text += "\nOptions of every command:\n" + option_rows(global_options());
   return text + fmt::format("\nExample: {}\n", command.example);
 }

@@ -17,14 +17,16 @@ const OptionSpec* global_option(std::string_view word) {
   return found == global_options().end() ? nullptr : &*found;
 }
 
-/// The first word that is neither a global option nor the value of one.
-std::optional<std::string> first_word(const std::vector<std::string>& words) {
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (!words[i].starts_with('-')) return words[i];
+/// Where the first word from `begin` on is that is neither an option nor the value of a global one;
+/// the number of words when there is none.
+std::size_t next_word(const std::vector<std::string>& words, std::size_t begin) {
+  std::size_t i = begin;
+  for (; i < words.size(); ++i) {
+    if (!words[i].starts_with('-')) return i;
     const OptionSpec* option = global_option(words[i]);
     if (option != nullptr && option->kind != ValueKind::kFlag) ++i;
   }
-  return std::nullopt;
+  return words.size();
 }
 
 std::unexpected<Error> unknown_command(const std::string& word) {
@@ -38,6 +40,24 @@ std::unexpected<Error> unknown_command(const std::string& word) {
   }
   return fail(ErrorCode::kInvalidArgument, fmt::format("there is no command '{}'", shown),
               "'warren --help' lists the commands");
+}
+
+/// A command that is nothing without one of its verbs.
+std::unexpected<Error> unknown_verb(const CommandSpec& command, const std::string& word) {
+  std::vector<std::string_view> known;
+  for (const CommandSpec& verb : command.verbs) known.push_back(last_word(verb));
+  const std::string hint = fmt::format("one of: {}", fmt::join(known, ", "));
+  if (word.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("'warren {}' needs to know what to do", command.name), hint);
+  }
+  const std::string shown = node::escape_for_display(word);
+  const auto near = node::nearest(word, known);
+  return fail(ErrorCode::kInvalidArgument,
+              near ? fmt::format("there is no '{} {}'; did you mean '{} {}'?", command.name, shown,
+                                 command.name, *near)
+                   : fmt::format("there is no '{} {}'", command.name, shown),
+              hint);
 }
 
 std::string help_hint(const CommandSpec& command) {
@@ -156,6 +176,12 @@ Result<Parsed> parse_help(const std::vector<std::string>& words) {
   HelpWanted wanted;
   for (auto word = std::ranges::find(words, "help") + 1; word != words.end(); ++word) {
     if (word->starts_with('-')) continue;
+    const CommandSpec* verb =
+        wanted.command == nullptr ? nullptr : find_verb(*wanted.command, *word);
+    if (verb != nullptr) {
+      wanted.command = verb;
+      continue;
+    }
     if (!wanted.topic.empty() || wanted.command != nullptr) {
       return fail(ErrorCode::kInvalidArgument, "help takes one command or topic");
     }
@@ -176,7 +202,9 @@ bool asks_for_json(const std::vector<std::string>& words) {
 }
 
 Result<Parsed> parse_command_line(std::vector<std::string> words) {
-  const auto word = first_word(words);
+  const std::size_t first = next_word(words, 0);
+  const std::optional<std::string> word =
+      first < words.size() ? std::optional(words[first]) : std::nullopt;
   const bool help = std::ranges::any_of(
       words, [](const std::string& one) { return one == "--help" || one == "-h"; });
   if (!word && help) return HelpWanted{};
@@ -184,6 +212,17 @@ Result<Parsed> parse_command_line(std::vector<std::string> words) {
   if (word == "help") return parse_help(words);
   const CommandSpec* command = word ? find_command(*word) : nullptr;
   if (word && command == nullptr) return unknown_command(*word);
+  // A command with verbs takes no arguments itself: the word behind it is a verb.
+  if (command != nullptr && !command->verbs.empty()) {
+    const std::size_t second = next_word(words, first + 1);
+    const std::string verb = second < words.size() ? words[second] : "";
+    if (const CommandSpec* found = find_verb(*command, verb)) {
+      command = found;
+      words.erase(words.begin() + static_cast<std::ptrdiff_t>(second));
+    } else if (!help && (command->run == nullptr || !verb.empty())) {
+      return unknown_verb(*command, verb);
+    }
+  }
 
   CLI::App app;
   app.set_help_flag("-h,--help");
@@ -191,7 +230,7 @@ Result<Parsed> parse_command_line(std::vector<std::string> words) {
   add_options(app, global_options(), slots);
   CLI::App* chosen = &app;
   if (command != nullptr) {
-    chosen = app.add_subcommand(std::string(command->name));
+    chosen = app.add_subcommand(*word);
     chosen->fallthrough();
     add_options(*chosen, command->options, slots);
   }

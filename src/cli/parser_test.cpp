@@ -103,5 +103,42 @@ TEST(Parser, HostileWordsAreShownEscaped) {
   EXPECT_EQ(error_of({"\x1b[31m"}), "there is no command '\\x1b[31m'");
 }
 
+TEST(Parser, AVerbIsACommandOfItsOwn) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"config", "show", "--origin"},
+        {"--home", "/h", "config", "--home", "/h", "show", "--origin"},
+        {"config", "--json", "show", "--origin"}}) {
+    const auto parsed = parse_command_line(words);
+    ASSERT_TRUE(parsed) << parsed.error().message();
+    ASSERT_NE(command_of(parsed).command, nullptr);
+    EXPECT_EQ(command_of(parsed).command->name, "config show");
+    EXPECT_TRUE(command_of(parsed).args.flag("origin"));
+  }
+  const auto check = parse_command_line({"config", "check", "check"});
+  ASSERT_TRUE(check) << check.error().message();
+  EXPECT_EQ(command_of(check).args.text("FILE"), "check") << "only the first word is the verb";
+}
+
+TEST(Parser, AVerbThatIsMissingOrUnknownIsAMistake) {
+  EXPECT_EQ(error_of({"config"}), "'warren config' needs to know what to do");
+  EXPECT_EQ(error_of({"config", "chek"}),
+            "there is no 'config chek'; did you mean 'config check'?");
+  EXPECT_EQ(error_of({"config", "zebra"}), "there is no 'config zebra'");
+  EXPECT_EQ(error_of({"config", "check", "a", "b"}), "'b' is one argument too many");
+}
+
+TEST(Parser, HelpOnAVerb) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"help", "config", "check"}, {"config", "check", "--help"}}) {
+    const auto parsed = parse_command_line(words);
+    ASSERT_TRUE(parsed && std::holds_alternative<HelpWanted>(*parsed));
+    ASSERT_NE(std::get<HelpWanted>(*parsed).command, nullptr);
+    EXPECT_EQ(std::get<HelpWanted>(*parsed).command->name, "config check");
+  }
+  const auto all = parse_command_line({"config", "--help"});
+  ASSERT_TRUE(all && std::holds_alternative<HelpWanted>(*all));
+  EXPECT_EQ(std::get<HelpWanted>(*all).command->name, "config");
+}
+
 }  // namespace
 }  // namespace warren::cli

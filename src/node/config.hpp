@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,7 +15,9 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "discovery/beacon/beacon_service.hpp"
 #include "multiformats/multiaddr.hpp"
+#include "node/config_values.hpp"
 #include "protocols/audience.hpp"
 #include "swarm/manager/connection_manager.hpp"
 
@@ -26,14 +30,6 @@ inline constexpr std::size_t kListenAddressesMax = 32;
 /// Most bootstrap peers.
 inline constexpr std::size_t kBootstrapPeersMax = 64;
 
-/// How beacons travel.
-enum class BeaconMode : std::uint8_t {
-  kAuto,       ///< Multicast, and broadcast where an interface has no multicast.
-  kMulticast,  ///< Multicast alone.
-  kBroadcast,  ///< To the broadcast address of each interface.
-  kLoopback,   ///< Between the nodes of this machine alone.
-};
-
 /// One member for each key, most of them named section_key.
 struct Config {
   swarm::Profile profile = swarm::Profile::kStandard;
@@ -43,7 +39,7 @@ struct Config {
   /// Who may use this node's perf and echo.
   protocols::Audience measure = protocols::Audience::kLocal;
 
-  /// Each ends in /p2p/ID, or is a /dnsaddr.
+  /// With or without /p2p/ID; also names and /dnsaddr.
   std::vector<Multiaddr> bootstrap_peers;
   std::size_t bootstrap_min_peers = 1;
   Duration bootstrap_retry_interval = 5s;
@@ -69,10 +65,9 @@ struct Config {
   Duration connection_manager_grace_period = 30s;
 
   bool beacon_enabled = true;
-  BeaconMode beacon_mode = BeaconMode::kAuto;
-  /// Unset: the beacon's own.
-  std::optional<IpAddress> beacon_group;
-  std::optional<std::size_t> beacon_port;
+  discovery::BeaconMode beacon_mode = discovery::BeaconMode::kAuto;
+  IpAddress beacon_group = discovery::kBeaconGroup;
+  std::size_t beacon_port = discovery::kBeaconPort;
   Duration beacon_interval = 2s;
   Duration beacon_timeout = 5s;
   /// Bytes that this node offers to others.
@@ -104,20 +99,21 @@ std::vector<Multiaddr> default_listen_addresses();
 /// limits.connections say.
 swarm::ManagerConfig manager_config(const Config& config);
 
+/// A configuration, and where its values come from.
+struct LoadedConfig {
+  Config config;
+  /// Of each key that was set: "config.yaml:3", or the flag that did it. All others are defaults.
+  std::map<std::string, std::string, std::less<>> origins;
+};
+
 /// Reads the text of a configuration. `file_name` stands in errors, which have the form
 /// "config.yaml:3:5: unknown key 'mnds'; did you mean 'mdns'?".
 /// Errors: kInvalidArgument for anything that is not a known key with a good value: unknown,
 /// twice the same, wrong type, out of range, not YAML at all, or at odds with another key.
-Result<Config> parse_config(std::string_view text, std::string_view file_name);
+Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name);
 
 /// The configuration in the file; the defaults when there is no such file.
 /// Errors: as parse_config, kTooLarge, of the system.
-Result<Config> load_config(const std::string& path);
-
-/// "64KiB", "128 MiB", "2GiB" or plain bytes. Errors: kInvalidArgument.
-Result<std::uint64_t> parse_bytes(std::string_view text);
-
-/// "250ms", "30s", "5m", "1h", "2d". Errors: kInvalidArgument.
-Result<Duration> parse_duration(std::string_view text);
+Result<LoadedConfig> load_config(const std::string& path);
 
 }  // namespace warren::node

@@ -8,13 +8,13 @@ namespace warren::node {
 
 swarm::ManagerConfig manager_config(const Config& config) {
   swarm::ManagerConfig made = swarm::ManagerConfig::of(config.profile);
-  const std::size_t most = config.connections_max;
-  made.high_water = config.connection_manager_high_watermark.value_or(std::max(
-      std::min(made.high_water, most), config.connection_manager_low_watermark.value_or(0)));
+  // What nobody has set gives way to what somebody has.
+  made.high_water = config.connection_manager_high_watermark.value_or(
+      std::min(made.high_water, config.connections_max));
   made.low_water =
       config.connection_manager_low_watermark.value_or(std::min(made.low_water, made.high_water));
-  made.max_peers = config.connection_manager_max_peers.value_or(
-      std::max(std::min(made.max_peers, most), config.connection_manager_target_peers.value_or(0)));
+  made.max_peers =
+      config.connection_manager_max_peers.value_or(std::min(made.max_peers, made.high_water));
   made.target_peers =
       config.connection_manager_target_peers.value_or(std::min(made.target_peers, made.max_peers));
   made.grace = config.connection_manager_grace_period;
