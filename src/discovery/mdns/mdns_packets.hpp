@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/endpoint.hpp"
+#include "discovery/link_addresses.hpp"
 #include "discovery/mdns/dns_codec.hpp"
 #include "multiformats/multiaddr.hpp"
 
@@ -20,13 +21,7 @@ inline constexpr std::size_t kMdnsPacketBytesMax = 1'200;
 inline constexpr std::size_t kAnnouncementsPerPacketMax = 8;
 inline constexpr std::size_t kAddressesPerPacketMax = 32;
 
-/// One interface of this computer.
-struct MdnsInterface {
-  std::uint32_t index = 0;
-  std::vector<IpAddress> addresses;
-  bool loopback = false;
-  bool operator==(const MdnsInterface&) const = default;
-};
+using MdnsInterface = LinkInterface;
 
 /// The names that stand in packets.
 struct MdnsNames {
@@ -42,10 +37,8 @@ struct MdnsNames {
 /// The question for all peers. `id` marks our own when they come back to us; others ignore it.
 Bytes encode_query(const MdnsNames& names, std::uint16_t id);
 
-/// Those of `own` that a listener on `interface` can reach, as texts
-/// "dnsaddr=<address>/p2p/<self>", loopback addresses only on a loopback interface, link-local ones
-/// without a zone, sorted, at most `count_max`. Unspecified IPs stand for those of the interface.
-/// Addresses of relays, and those that are no IP address with a transport, are left out.
+/// Those of `own` that mean something on `interface` (link_addresses()), as texts
+/// "dnsaddr=<address>/p2p/<self>", at most `count_max`.
 std::vector<std::string> address_texts(std::span<const Multiaddr> own, const PeerId& self,
                                        const MdnsInterface& interface, std::size_t count_max);
 
@@ -72,11 +65,5 @@ struct Announcement {
 /// dialable_address().
 std::vector<Announcement> read_announcements(const DnsMessage& message, const MdnsNames& names,
                                              const PeerId& self, const MdnsInterface& interface);
-
-/// `address`, heard on `interface`, as it is to be dialled, or nothing: it must be an IP address
-/// with a transport made of known parts without text; no relay, no zone, no unspecified or
-/// multicast IP, no port 0; a loopback IP only from a loopback interface. A link-local IPv6 address
-/// gets the interface as its zone.
-std::optional<Multiaddr> dialable_address(const Multiaddr& address, const MdnsInterface& interface);
 
 }  // namespace warren::discovery

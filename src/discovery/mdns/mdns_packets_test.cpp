@@ -212,35 +212,5 @@ TEST(MdnsReading, KnowsAGoodbye) {
   EXPECT_EQ(found[0].name, std::string(40, 'x'));
 }
 
-TEST(MdnsDialable, OnlyPlainAddressesThatLeadSomewhere) {
-  const auto dialable = [](std::string_view text, const MdnsInterface& interface = kLan) {
-    return dialable_address(address(text), interface).has_value();
-  };
-  EXPECT_TRUE(dialable("/ip4/192.168.1.9/udp/4001/quic-v1"));
-  EXPECT_TRUE(dialable("/ip4/192.168.1.9/tcp/4001/ws"));
-  EXPECT_TRUE(dialable("/ip4/127.0.0.1/tcp/4001", kLoopback));
-  EXPECT_TRUE(dialable("/ip4/192.168.1.9/tcp/4001", kLoopback));
-  EXPECT_FALSE(dialable("/ip4/127.0.0.1/tcp/4001"));
-  EXPECT_FALSE(dialable("/ip6/::1/tcp/4001"));
-  EXPECT_FALSE(dialable("/ip4/0.0.0.0/tcp/4001"));
-  EXPECT_FALSE(dialable("/ip4/224.0.0.251/udp/5353/quic-v1"));
-  EXPECT_FALSE(dialable("/ip4/255.255.255.255/udp/1/quic-v1"));
-  EXPECT_FALSE(dialable("/ip6/ff02::fb/udp/5353/quic-v1"));
-  EXPECT_FALSE(dialable("/ip4/192.168.1.9/tcp/0"));
-  EXPECT_FALSE(dialable("/ip4/192.168.1.9"));
-  EXPECT_FALSE(dialable("/dns4/example.org/tcp/4001"));
-  EXPECT_FALSE(dialable("/ip4/192.168.1.9/tcp/443/tls/sni/example.org/ws"));
-  EXPECT_FALSE(dialable("/ip6zone/eth7/ip6/fe80::9/udp/4001/quic-v1"));
-  EXPECT_FALSE(
-      dialable(fmt::format("/ip4/192.168.1.9/tcp/1/p2p/{}/p2p-circuit", kOther.to_string())));
-}
-
-TEST(MdnsDialable, ALinkLocalAddressGetsTheInterfaceAsItsZone) {
-  const auto got = dialable_address(address("/ip6/fe80::9/udp/4001/quic-v1"), kLan);
-  ASSERT_TRUE(got);
-  const Endpoint expected{ip("fe80::9"), 4001, 2};
-  EXPECT_EQ(got->endpoint(), expected);
-}
-
 }  // namespace
 }  // namespace warren::discovery
