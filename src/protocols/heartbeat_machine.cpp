@@ -9,16 +9,18 @@ namespace {
 
 // When as many pings as may be are in progress, or one could not be sent.
 constexpr Duration kPutOff = 1s;
+// What the negotiation of a stream takes at most: a peer that hangs still answers that.
+constexpr std::uint64_t kNegotiationBytesMax = 256;
 
 }  // namespace
 
 HeartbeatMachine::HeartbeatMachine(HeartbeatConfig config, std::mt19937_64& rng)
-    : config_(config), rng_(rng) {}
+    : config_(config), rng_(&rng) {}
 
 /// The interval less up to a tenth.
 Duration HeartbeatMachine::wait() {
   const auto tenth = static_cast<std::uint64_t>(config_.interval.count()) / 10;
-  return config_.interval - Duration(static_cast<Duration::rep>(rng_() % (tenth + 1)));
+  return config_.interval - Duration(static_cast<Duration::rep>((*rng_)() % (tenth + 1)));
 }
 
 void HeartbeatMachine::set_due(const PeerId& peer, Entry& entry, TimePoint at) {
@@ -44,7 +46,7 @@ void HeartbeatMachine::watch(const PeerId& peer, std::uint64_t received, TimePoi
   // The first look anywhere within an interval: peers that came together are not pinged together.
   const auto all = static_cast<std::uint64_t>(config_.interval.count());
   set_due(peer, entry,
-          now + config_.interval / 2 + Duration(static_cast<Duration::rep>(rng_() % all)) / 2);
+          now + config_.interval / 2 + Duration(static_cast<Duration::rep>((*rng_)() % all)) / 2);
 }
 
 void HeartbeatMachine::forget(const PeerId& peer) {
@@ -105,7 +107,7 @@ HeartbeatMachine::Verdict HeartbeatMachine::missed(const PeerId& peer, std::uint
   Entry& entry = found->second;
   if (entry.state != State::kPinged && entry.state != State::kRepeated) return Verdict::kLeave;
   // A peer that says something else meanwhile is busy or slow, not gone.
-  if (received != entry.received) {
+  if (received > entry.received + kNegotiationBytesMax) {
     leave_state(entry, State::kQuiet);
     entry.received = received;
     set_due(peer, entry, now + wait());

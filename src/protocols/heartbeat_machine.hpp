@@ -91,7 +91,7 @@ class HeartbeatMachine {
   Duration wait();
 
   HeartbeatConfig config_;
-  std::mt19937_64& rng_;
+  std::mt19937_64* rng_;
   std::map<PeerId, Entry> peers_;
   std::set<std::pair<TimePoint, PeerId>> due_;
   std::size_t pinging_ = 0;

@@ -39,6 +39,11 @@ ExchangeIntake::ExchangeIntake(PeerId self, limits::Exchange limits, limits::Dis
       all_tellers_(limits.addresses_per_second_all, limits.addresses_burst_all, now),
       hints_(hints.hints_per_second_max, hints.hints_per_second_max, now) {}
 
+bool ExchangeIntake::may_take(const PeerId& teller, TimePoint now) {
+  return waiting_.size() < limits_.hints_waiting_max && tellers_.of(teller, now).has(1, now) &&
+         all_tellers_.has(1, now);
+}
+
 std::vector<ReceivedRecord> ExchangeIntake::sort(std::vector<Bytes> records) const {
   std::vector<ReceivedRecord> sorted;
   for (Bytes& record : records) {

@@ -38,6 +38,8 @@ class ExchangeIntake {
   ExchangeIntake(PeerId self, limits::Exchange limits, limits::Discovery hints,
                  Duration retell_after, TimePoint now);
 
+  /// Whether anything of `teller` would be taken now: else its signatures need not be checked.
+  bool may_take(const PeerId& teller, TimePoint now);
   /// The records of one answer; those that were verified before are `opened` already. One that is
   /// too large is an error in place of its record, and what is beyond records_max is left out.
   std::vector<ReceivedRecord> sort(std::vector<Bytes> records) const;

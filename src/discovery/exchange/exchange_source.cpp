@@ -226,7 +226,7 @@ void ExchangeSource::Driver::take(std::vector<Bytes> records, PeerId teller, Mul
 
 awaitable<void> ExchangeSource::Driver::take_in(std::vector<Bytes> records, PeerId teller,
                                                 Multiaddr told_by) {
-  if (opening_ >= options_.limits.answers_open_max) {
+  if (opening_ >= options_.limits.answers_open_max || !intake_.may_take(teller, runtime_.now())) {
     counters_.over_rate += records.size();
     co_return;
   }
