@@ -35,10 +35,7 @@ TEST(ExchangeMessages, AreWhatTheDocumentSays) {
   EXPECT_EQ(to_hex(wire::encode_frame(encode_exchange_request(32))), "020820");
   EXPECT_EQ(to_hex(vector_record()), kVectorRecord);
   const Bytes answer = encode_exchange_answer({vector_record()});
-  EXPECT_EQ(to_hex(wire::encode_frame(answer)),
-            "b701"
-            "0ab401" +
-                std::string(kVectorRecord));
+  EXPECT_EQ(to_hex(wire::encode_frame(answer)), "aa010aa701" + std::string(kVectorRecord));
 }
 
 TEST(ExchangeMessages, ARequestIsForAtMostThirtyTwo) {
