@@ -46,8 +46,11 @@ NetworkGroup network_group(const Multiaddr& address) {
       }
       case Protocol::kMemory: {
         const auto id = address.memory_id();
-        if (!id || *id < kMemoryGroupIds) return {};
-        return {NetworkGroup::Kind::kOther, *id / kMemoryGroupIds};
+        if (!id) return {};
+        // What stands above them tells the connections of one node apart.
+        const std::uint64_t node = *id & 0xffff'ffff;
+        if (node < kMemoryGroupIds) return {};
+        return {NetworkGroup::Kind::kOther, node / kMemoryGroupIds};
       }
       default: break;
     }

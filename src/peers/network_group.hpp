@@ -27,7 +27,7 @@ struct NetworkGroup {
 };
 
 /// Of the first IP address, name or memory id in `address`; of a relay's address it is the relay's.
-/// /memory/N with N below 65,536 is kLocal, as the simulated LAN.
+/// /memory/N stands for N modulo 2^32; below 65,536 it is kLocal, as the simulated LAN.
 NetworkGroup network_group(const Multiaddr& address);
 
 }  // namespace warren::peers
