@@ -73,6 +73,9 @@ awaitable<Result<>> Node::start() {
   serve_measurements(options_.measure);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
   WARREN_CO_TRY_VOID(co_await keeper_.start());
+  identify_.on_identified([this](const PeerId&, const protocols::PeerIdentity&) {
+    if (exchange_ != nullptr) exchange_->look_again();  // It may speak that protocol.
+  });
   WARREN_CO_TRY_VOID(listen_all());
   start_watch();
   start_discovery();

@@ -14,6 +14,9 @@ constexpr std::size_t kOwnTasksMax = 4;
 constexpr std::size_t kClosingsMax = 64;
 /// Told to a peer that is let go because there are enough. Source: ManagerConfig::left_alone.
 constexpr Duration kFullRetryAfter = 10min;
+/// A newcomer for whom there is no room has so much time to ask who else is there: else a node whose
+/// first peers are all full would never find others.
+constexpr Duration kInterviewTime = 2s;
 
 protocols::Goodbye goodbye_for(swarm::LetGo why) {
   using protocols::GoodbyeReason;
@@ -416,6 +419,10 @@ awaitable<void> PeerKeeper::run_dial(swarm::DialPeer dial) {
 }
 
 awaitable<void> PeerKeeper::run_close(swarm::ClosePeer close) {
+  if (const auto since = connected_since(close.peer); since && close.why == swarm::LetGo::kFull) {
+    const auto waited = co_await runtime_.sleep_until(*since + kInterviewTime);
+    if (!waited) co_return;
+  }
   co_await protocols::say_goodbye(swarm_, close.peer, goodbye_for(close.why),
                                   runtime_.now() + protocols::kGoodbyeTimeMax);
   const bool banned = close.why == swarm::LetGo::kBanned;

@@ -248,7 +248,7 @@ awaitable<Result<std::unique_ptr<HubStream>>> connect_on_hub(runtime::Runtime& r
   const auto port = hub->find_stream_port(id);
   const std::string what = fmt::format("connect to /memory/{}", id);
   if (!port) co_return fail(ErrorCode::kUnreachable, what + ": nobody listens there");
-  const Multiaddr own = Multiaddr::memory(hub->new_id());
+  const Multiaddr own = Multiaddr::memory(hub->new_id(node));
   const auto out = std::make_shared<Pipe>(hub, node, port->node);
   const auto in = std::make_shared<Pipe>(hub, port->node, node);
   out->writable = runtime.make_signal();

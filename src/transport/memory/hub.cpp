@@ -30,9 +30,11 @@ std::shared_ptr<ListenerState> HubState::find(std::uint64_t id) const {
   return found == listeners.end() ? nullptr : found->second.lock();
 }
 
-std::uint64_t HubState::new_id() {
-  while (listeners.contains(next_id) || stream_ports.contains(next_id)) ++next_id;
-  return next_id++;
+std::uint64_t HubState::new_id(std::uint64_t node) {
+  for (;;) {
+    const std::uint64_t id = ++serial << 32 | (node & 0xffff'ffff);
+    if (!listeners.contains(id) && !stream_ports.contains(id)) return id;
+  }
 }
 
 Hub::Hub(boost::asio::any_io_executor executor)

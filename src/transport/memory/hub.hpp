@@ -19,11 +19,13 @@ struct HubState {
   std::shared_ptr<Link> link;
   std::map<std::uint64_t, std::weak_ptr<ListenerState>> listeners;  ///< By /memory/<id>.
   std::map<std::uint64_t, std::weak_ptr<StreamPort>> stream_ports;  ///< The same, for byte streams.
-  std::uint64_t next_id = std::uint64_t{1} << 32;  ///< For /memory/0 and for diallers.
+  std::uint64_t serial = 0;                                         ///< Of the ids made so far.
 
   std::shared_ptr<ListenerState> find(std::uint64_t id) const;
   std::shared_ptr<StreamPort> find_stream_port(std::uint64_t id) const;
-  std::uint64_t new_id();
+  /// For /memory/0 and for diallers: above 32 bits a serial number, in them the low ones of `node`,
+  /// so that one can tell whose it is, as with an IP address and a port.
+  std::uint64_t new_id(std::uint64_t node);
 };
 
 class Hub {

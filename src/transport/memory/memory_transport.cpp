@@ -165,7 +165,7 @@ awaitable<Result<std::shared_ptr<Connection>>> MemoryTransport::dial(Multiaddr a
   const auto attempt = std::make_shared<Attempt>();
   attempt->answered = local->runtime.make_signal();
   attempt->dialler = make_side(local, true);
-  attempt->dialler->info.local_address = Multiaddr::memory(local->hub->new_id());
+  attempt->dialler->info.local_address = Multiaddr::memory(local->hub->new_id(local->config.node));
   const crypto::PublicKey listener_key = listener->key;
   const TimePoint begin = local->runtime.now();
   local->hub->link->carry(
@@ -197,7 +197,7 @@ Result<std::unique_ptr<Listener>> MemoryTransport::listen(const Multiaddr& addre
   const std::string what = fmt::format("listen on {}", address.to_string());
   if (local_->closed) return fail(ErrorCode::kClosed, what + ": the transport is closed");
   if (!id) return fail(ErrorCode::kUnsupported, what + ": not a /memory address");
-  if (*id == 0) id = local_->hub->new_id();
+  if (*id == 0) id = local_->hub->new_id(local_->config.node);
   if (local_->hub->find(*id) || local_->hub->find_stream_port(*id)) {
     return fail(ErrorCode::kConflict, what + ": the id is taken");
   }
