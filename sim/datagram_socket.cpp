@@ -55,8 +55,13 @@ class SimDatagramSocket final : public runtime::DatagramSocket, public DatagramP
   Result<bool> try_send(const SendBatch& batch) override {
     if (closed_) return fail(ErrorCode::kClosed, "the socket is closed");
     WARREN_CHECK(batch.bytes.size() <= runtime::kBatchBytesMax);
-    const bool multicast = batch.to.ip.is_multicast();
-    const Host to = multicast ? host_ : world_.network().resolve(host_, batch.to.ip);
+    const bool broadcast = is_broadcast(batch.to.ip);
+    if (broadcast && !options_.broadcast) {
+      return fail(ErrorCode::kDenied,
+                  fmt::format("send to {}: the socket is not for broadcast", batch.to.to_string()));
+    }
+    const bool to_all = broadcast || batch.to.ip.is_multicast();
+    const Host to = to_all ? host_ : world_.network().resolve(host_, batch.to.ip);
     const bool family_fits = batch.to.ip.is_v6() == local_.ip.is_v6() || takes_v4_too();
     if (to == 0 || !family_fits) {
       return fail(ErrorCode::kUnreachable,
@@ -69,7 +74,7 @@ class SimDatagramSocket final : public runtime::DatagramSocket, public DatagramP
     WARREN_CHECK(batch.bytes.empty() ||
                  (batch.bytes.size() + packet.segment_bytes - 1) / packet.segment_bytes <=
                      runtime::kBatchSegmentsMax);
-    const LinkModel& model = multicast ? world_.link : world_.link_between(host_, to);
+    const LinkModel& model = to_all ? world_.link : world_.link_between(host_, to);
     const std::size_t header = batch.to.ip.is_v6() ? kHeaderBytesV6 : kHeaderBytesV4;
     if (options_.do_not_fragment && packet.segment_bytes + header > model.mtu_bytes) {
       return fail(ErrorCode::kTooLarge, fmt::format("{} bytes are beyond the MTU towards {}",
@@ -80,9 +85,9 @@ class SimDatagramSocket final : public runtime::DatagramSocket, public DatagramP
       return false;
     }
     address(packet, batch);
-    if (multicast) {
-      world_.network().send_multicast(host_, packet.interface_index, options_.multicast_loop,
-                                      packet);
+    if (to_all) {
+      const bool loop = broadcast || options_.multicast_loop;
+      world_.network().send_multicast(host_, packet.interface_index, loop, packet);
     } else {
       world_.network().send_unicast(host_, to, std::move(packet));
     }

@@ -31,6 +31,12 @@ Result<> check_local(const World& world, Host host, const IpAddress& ip) {
               fmt::format("bind {}: not an address of simulated host {}", ip.to_string(), host));
 }
 
+/// Whether a socket gets what is sent to `to`, a group or all.
+bool takes_from_all(const DatagramPort& port, const IpAddress& to, std::uint32_t interface_index) {
+  if (!is_broadcast(to)) return port.joined(to, interface_index);
+  return port.bound().ip.is_unspecified() && (!port.bound().ip.is_v6() || port.takes_v4_too());
+}
+
 /// The entries of `ports` on one port of one host.
 template <class Map>
 auto on_port(Map& ports, Host host, std::uint16_t port) {
@@ -39,6 +45,10 @@ auto on_port(Map& ports, Host host, std::uint16_t port) {
 }
 
 }  // namespace
+
+bool is_broadcast(const IpAddress& ip) {
+  return ip == IpAddress::v4(255, 255, 255, 255) || ip == IpAddress::v4(127, 255, 255, 255);
+}
 
 std::uint16_t Network::ephemeral_port(Host host) {
   for (;;) {
@@ -187,8 +197,8 @@ void Network::send_multicast(Host from, std::uint32_t interface_index, bool loop
   std::set<Host> hosts;
   for (const auto& [key, port] : datagram_) {
     const Host host = std::get<0>(key);
-    if (std::get<1>(key) != packet.to.port || !port->joined(packet.to.ip, interface_index))
-      continue;
+    if (std::get<1>(key) != packet.to.port) continue;
+    if (!takes_from_all(*port, packet.to.ip, interface_index)) continue;
     if (host == from ? !loop : interface_index == kLoopbackInterface) continue;
     if (world_.lan_of(host) == world_.lan_of(from)) hosts.insert(host);
   }
@@ -196,14 +206,14 @@ void Network::send_multicast(Host from, std::uint32_t interface_index, bool loop
 }
 
 void Network::arrive(Host host, Packet packet) {
-  const bool multicast = packet.to.ip.is_multicast();
+  const bool to_all = packet.to.ip.is_multicast() || is_broadcast(packet.to.ip);
   std::vector<DatagramPort*> takers;
   for (const auto& [key, port] : on_port(datagram_, host, packet.to.port)) {
-    const bool takes = multicast ? port->joined(packet.to.ip, packet.interface_index)
-                                 : matches(port->bound(), packet.to.ip, port->takes_v4_too());
+    const bool takes = to_all ? takes_from_all(*port, packet.to.ip, packet.interface_index)
+                              : matches(port->bound(), packet.to.ip, port->takes_v4_too());
     if (!takes) continue;
     // One socket gets a unicast datagram: the one bound most closely.
-    if (!multicast && !takers.empty()) {
+    if (!to_all && !takers.empty()) {
       if (takers.front()->bound().ip.is_unspecified()) takers.front() = port;
     } else {
       takers.push_back(port);

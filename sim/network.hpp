@@ -30,6 +30,9 @@ class DatagramPort {
   virtual void deliver(Packet packet) = 0;
 };
 
+/// 255.255.255.255, and the same of the loopback interface.
+bool is_broadcast(const IpAddress& ip);
+
 struct Pipe;
 
 /// A listening stream socket as the network sees it.
@@ -74,7 +77,8 @@ class Network {
 
   /// Sends to one host, with the faults of the link.
   void send_unicast(Host from, Host to, Packet packet);
-  /// Sends to every host of the LAN on which a socket has joined the group.
+  /// Sends to every host of the LAN on which a socket has joined the group; a broadcast, on which
+  /// one has the port.
   void send_multicast(Host from, std::uint32_t interface_index, bool loop, const Packet& packet);
 
  private:

@@ -322,6 +322,9 @@ Result<> configure(int fd, const Endpoint& local, const DatagramOptions& options
                                "IP_MULTICAST_TTL"));
     // Only the groups that this socket joined, not those of every socket on the machine.
     WARREN_TRY_VOID(set_option(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"));
+    if (options.broadcast) {
+      WARREN_TRY_VOID(set_option(fd, SOL_SOCKET, SO_BROADCAST, 1, "SO_BROADCAST"));
+    }
   }
   if (options.reuse_port) {
     WARREN_TRY_VOID(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"));

@@ -50,6 +50,7 @@ struct DatagramOptions {
   bool v6_only = true;      ///< Only for IPv6 sockets.
   bool multicast_loop = true;
   std::uint8_t multicast_ttl = 255;
+  bool broadcast = false;  ///< SO_BROADCAST: may send to all on a link. Only for IPv4 sockets.
   std::size_t buffer_bytes = 0;  ///< SO_RCVBUF and SO_SNDBUF wished for; 0: the system's.
   bool do_not_fragment = false;  ///< IP_MTU_DISCOVER, as QUIC wants.
 };

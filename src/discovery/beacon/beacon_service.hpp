@@ -65,12 +65,12 @@ struct BeaconLinkState {
 /// What was dropped since the start.
 struct BeaconDrops {
   std::uint64_t malformed = 0;
-  std::uint64_t replayed = 0;      ///< Not newer than what this peer had said.
-  std::uint64_t stale = 0;         ///< Its clock, or ours, is more than five minutes off.
-  std::uint64_t foreign = 0;       ///< From an address that the beacon does not name.
-  std::uint64_t over_rate = 0;     ///< Too many that were to be checked.
-  std::uint64_t forged = 0;        ///< The signature does not hold.
-  std::uint64_t table_full = 0;    ///< A limit kept the peer out.
+  std::uint64_t replayed = 0;    ///< Not newer than what this peer had said.
+  std::uint64_t stale = 0;       ///< Its clock, or ours, is more than five minutes off.
+  std::uint64_t foreign = 0;     ///< From an address that the beacon does not name.
+  std::uint64_t over_rate = 0;   ///< Too many that were to be checked.
+  std::uint64_t forged = 0;      ///< The signature does not hold.
+  std::uint64_t table_full = 0;  ///< A limit kept the peer out.
 };
 
 /// One per node. Core thread only.
