@@ -41,7 +41,7 @@ enum class Conduct : std::uint8_t {
 
 /// One way of finding peers, and what it saw.
 struct DiscoverySource {
-  std::string name{};     ///< "mdns", "multicast", "bootstrap", "pex".
+  std::string name{};     ///< "manual", "mdns", "multicast", "bootstrap", "pex".
   std::string problem{};  ///< Why it does not run; empty when it does.
   std::string summary{};  ///< One line: "sent 4, heard 0 on wlan0".
 };
@@ -92,8 +92,11 @@ struct GetResult {
 /// Errors common to every call: kClosed before start(), after stop() and of a moved-from node;
 /// kTimedOut. A call that timed out has stopped its work, or stops it soon.
 ///
-/// Calls without a Timeout only look or set something in memory and return at once; they wait for
-/// the node's thread, at most 5 seconds on a machine that is hopelessly overloaded (kTimedOut).
+/// Calls without a Timeout only look or set something, and return at once; they wait for the node's
+/// thread and its database, at most 5 seconds on a machine that is hopelessly overloaded.
+///
+/// A `peer_id` is the whole id of a peer, or of a known one its name or the last 6 or more
+/// characters of the id; kInvalidArgument when it is none of them, kConflict when several fit.
 class WARREN_API Node {
  public:
   Node(Node&& other) noexcept;
@@ -142,13 +145,15 @@ class WARREN_API Node {
 
   /// Those that are connected, in order of peer id.
   Result<std::vector<PeerInfo>> list_peers() const;
-  /// All that the node remembers: the connected ones first, then the others, each in order of id.
+  /// All that the node remembers, a few thousand at most: the connected ones first, then the
+  /// others, each in order of peer id.
   Result<std::vector<PeerInfo>> known_peers() const;
-  /// One of them. Errors: kNotFound.
+  /// One of them. Errors: kNotFound when nothing is known of it.
   Result<PeerInfo> find_peer(std::string_view peer_id) const;
 
   /// Closes the connections to a peer and refuses it for `duration`, or until unban(). Survives
-  /// restarts. `reason` is for the owner's eyes. Errors: kInvalidArgument, kLimited.
+  /// restarts. `reason` is for the owner's eyes. More than ten years count as ten. Errors:
+  /// kLimited.
   Result<> ban(std::string_view peer_id,
                std::optional<std::chrono::seconds> duration = std::nullopt,
                std::string_view reason = {});
@@ -156,6 +161,7 @@ class WARREN_API Node {
   Result<> unban(std::string_view peer_id);
   /// Moves the reputation of a peer. A peer that falls below 0.2 is banned for a time and its
   /// connections are closed, unless it is pinned. Returns the new reputation. Errors: kNotFound.
+  /// The weights: docs/decisions/0017.
   Result<double> report_peer(std::string_view peer_id, Conduct conduct);
 
   // ------------------------------------------------------------------------------- content

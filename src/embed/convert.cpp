@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "multiformats/multibase.hpp"
 #include "node/escape.hpp"
 
 namespace warren::embed {
@@ -10,6 +11,8 @@ namespace {
 
 /// Longest text of a person or peer that is handed on, in characters.
 constexpr std::size_t kTextColumnsMax = 256;
+/// Addresses in one PeerDiscovered.
+constexpr std::size_t kAddressesToldMax = 32;
 
 v1::ErrorCode to_public(ErrorCode code) {
   switch (code) {
@@ -54,7 +57,61 @@ v1::TransferChanged::State to_public(transfer::State state) {
 
 std::string safe(std::string_view text) { return node::escape_for_display(text, kTextColumnsMax); }
 
+/// Ids of Ed25519 keys hold the key; of others the view has it in hexadecimal.
+std::vector<std::uint8_t> public_key_of(const node::PeerView& view) {
+  const BytesView inside = view.peer.inline_key();
+  if (!inside.empty()) return {inside.begin(), inside.end()};
+  const auto bytes = multiformats::decode_bare(multiformats::Base::kBase16, view.public_key);
+  if (!bytes) return {};
+  return {bytes->begin(), bytes->end()};
+}
+
+v1::PeerDiscovered discovered(const node::NodeEvent& event, const node::Node& node) {
+  v1::PeerDiscovered made{.peer_id = event.peer.to_string(), .addresses = {}, .via = event.via};
+  for (const node::SeenPeer& seen : node.keeper().sightings().of(event.via, TimePoint())) {
+    if (seen.peer != event.peer) continue;
+    for (const Multiaddr& address : seen.addresses) {
+      if (made.addresses.size() == kAddressesToldMax) break;
+      made.addresses.push_back(address.with_peer(event.peer).to_string());
+    }
+  }
+  return made;
+}
+
+v1::PeerConnected connected(const node::NodeEvent& event, const node::Node& node) {
+  v1::PeerConnected made{.peer_id = event.peer.to_string(),
+                         .address = event.address.with_peer(event.peer).to_string()};
+  if (const auto view = node.peer(event.peer)) made.outbound = view->outbound;
+  return made;
+}
+
+v1::PeerBanned banned(const node::NodeEvent& event, const node::Node& node) {
+  v1::PeerBanned made{
+      .peer_id = event.peer.to_string(), .until = v1::Time::max(), .reason = safe(event.reason)};
+  if (const auto view = node.peer(event.peer); view && view->banned_until) {
+    made.until = embed::to_public(*view->banned_until);
+  }
+  return made;
+}
+
 }  // namespace
+
+Duration time_of(v1::Timeout timeout) {
+  constexpr auto kMost = std::chrono::duration_cast<v1::Timeout>(std::chrono::hours(24 * 365));
+  return std::clamp(timeout, v1::Timeout::zero(), kMost);
+}
+
+std::optional<v1::Event> to_public(const node::NodeEvent& event, const node::Node& node) {
+  switch (event.kind) {
+    case node::NodeEvent::Kind::kPeerFound: return discovered(event, node);
+    case node::NodeEvent::Kind::kPeerLost: break;
+    case node::NodeEvent::Kind::kPeerConnected: return connected(event, node);
+    case node::NodeEvent::Kind::kPeerDisconnected:
+      return v1::PeerDisconnected{.peer_id = event.peer.to_string(), .reason = safe(event.reason)};
+    case node::NodeEvent::Kind::kPeerBanned: return banned(event, node);
+  }
+  return std::nullopt;
+}
 
 v1::Error to_public(Error error) {
   v1::Error made{to_public(error.code()), node::escape_line(error.message()), {}};
@@ -74,8 +131,7 @@ v1::Time to_public(WallTime time) {
 v1::PeerInfo to_public(const node::PeerView& view, WallTime now) {
   v1::PeerInfo info;
   info.peer_id = view.peer.to_string();
-  const BytesView key = view.peer.inline_key();
-  info.public_key.assign(key.begin(), key.end());
+  info.public_key = public_key_of(view);
   if (!view.addresses.empty()) {
     info.address = view.addresses.front().with_peer(view.peer).to_string();
   }

@@ -1,12 +1,15 @@
 #pragma once
 // From the types of the inside to those of the surface.
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "content/store.hpp"
+#include "node/events.hpp"
+#include "node/node.hpp"
 #include "node/node_types.hpp"
 #include "transfer/transfer_types.hpp"
 #include "warren/error.hpp"
@@ -34,11 +37,16 @@ v1::Result<T> to_public(Result<T> result) {
   }
 }
 
-/// Civil times before 1970 or beyond what the clock of the surface can say become its ends.
+/// As a duration between nothing and a year.
+Duration time_of(v1::Timeout timeout);
+
 v1::Time to_public(WallTime time);
 
 /// `now`: of this moment, for the times that the view gives as durations.
 v1::PeerInfo to_public(const node::PeerView& view, WallTime now);
+/// `node`: where the event happened, for what the event itself does not say. Nothing for a kind
+/// that the surface does not tell of.
+std::optional<v1::Event> to_public(const node::NodeEvent& event, const node::Node& node);
 v1::ShareInfo to_public(const content::ShareInfo& info);
 v1::GetProgress progress_of(const transfer::Progress& progress);
 v1::TransferChanged change_of(const transfer::Progress& progress);

@@ -55,6 +55,13 @@ Result<> Core::check_running() const {
   return fail(ErrorCode::kClosed, "the node has been stopped");
 }
 
+Error Core::closed_if_stopping(Error error) {
+  if (error.code() != ErrorCode::kCancelled) return error;
+  const std::lock_guard lock(mutex_);
+  const auto running = check_running();
+  return running ? std::move(error) : running.error();
+}
+
 Result<TimePoint> Core::now() {
   const std::lock_guard lock(mutex_);
   WARREN_TRY_VOID(check_running());
@@ -64,7 +71,6 @@ Result<TimePoint> Core::now() {
 // --------------------------------------------------------------------------------------- start
 
 Result<> Core::start(Duration timeout) {
-  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
   const auto call = std::make_shared<Call<void>>();
   {
     const std::lock_guard lock(mutex_);
@@ -87,27 +93,17 @@ Result<> Core::start(Duration timeout) {
 }
 
 awaitable<void> Core::start_node(Promise<void> promise) {
+  machine_->node().events().add([this](const node::NodeEvent& event) {
+    auto told = to_public(event, machine_->node());
+    if (told) events_->push(*std::move(told));
+  });
   auto started = co_await machine_->node().start();
-  if (started) watch_events();
+  if (started) watch_transfers();
   promise.finish(std::move(started));
 }
 
-void Core::watch_events() {
-  node::Node& node = machine_->node();
-  node.swarm().on_connection([this](const swarm::ConnectionEvent& event) {
-    if (!event.first_or_last) return;
-    const transport::ConnectionInfo& info = event.connection->info();
-    const std::string peer = info.remote_peer.to_string();
-    if (event.kind == swarm::ConnectionEvent::Kind::kConnected) {
-      events_->push(
-          v1::PeerConnected{.peer_id = peer,
-                            .address = info.remote_address.with_peer(info.remote_peer).to_string(),
-                            .outbound = info.outbound});
-    } else {
-      events_->push(v1::PeerDisconnected{.peer_id = peer});
-    }
-  });
-  node.transfers().on_state_changed([this](transfer::TransferId id) {
+void Core::watch_transfers() {
+  machine_->node().transfers().on_state_changed([this](transfer::TransferId id) {
     const auto progress = machine_->node().transfers().progress(id);
     if (progress) events_->push(change_of(*progress));
   });
@@ -132,7 +128,6 @@ Result<> Core::stop(Duration timeout) {
     return fail(ErrorCode::kConflict, "stop() was called from a callback of the node itself",
                 "tell another thread to stop the node");
   }
-  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
   std::unique_lock lock(mutex_);
   if (phase_ == Phase::kEnded) return {};
   const TimePoint deadline = machine_->runtime().now() + timeout;

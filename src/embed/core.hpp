@@ -1,7 +1,6 @@
 #pragma once
 // A node with its core thread: lets other threads call into it, start it and stop it.
 
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -26,8 +25,6 @@ using runtime::awaitable;
 inline constexpr std::size_t kCallsMax = 256;
 /// What a call waits for the core thread beyond its own deadline. Source: CL-7 stops in 5 s too.
 inline constexpr Duration kCoreTimeMax = 5s;
-/// Longest timeout; keeps sums of times in their range.
-inline constexpr Duration kTimeoutMax = std::chrono::hours(24 * 365);
 
 class Core {
  public:
@@ -39,6 +36,8 @@ class Core {
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
+
+  // A timeout is at most a year (time_of()).
 
   /// Errors: Node::start(); kTimedOut; kClosed when it was started or stopped before.
   Result<> start(Duration timeout);
@@ -63,7 +62,9 @@ class Core {
 
   explicit Core(node::InstanceLock lock) : lock_(std::move(lock)) {}
   Result<> check_running() const;
-  void watch_events();
+  void watch_transfers();
+  /// What cancels calls is the stop of the node.
+  Error closed_if_stopping(Error error);
   awaitable<void> start_node(Promise<void> promise);
   awaitable<void> stop_node();
   void core_ended();
@@ -111,7 +112,6 @@ awaitable<void> Core::run_call(Core* core, Work work, TimePoint deadline, Promis
 
 template <class T, class Work>
 Result<T> Core::run(Duration timeout, Work work) {
-  timeout = std::clamp<Duration>(timeout, Duration::zero(), kTimeoutMax);
   const auto call = std::make_shared<Call<T>>();
   {
     const std::lock_guard lock(mutex_);
@@ -130,6 +130,7 @@ Result<T> Core::run(Duration timeout, Work work) {
   }
   auto result = call->wait(timeout + kCoreTimeMax);
   if (!result) return fail(ErrorCode::kTimedOut, "the node did not answer in time");
+  if (!*result) return fail(closed_if_stopping(std::move(*result).error()));
   return *std::move(result);
 }
 

@@ -16,7 +16,7 @@
 namespace warren::v1 {
 
 /// One callback. Any thread.
-class Subscription::Impl {
+class __attribute__((visibility("hidden"))) Subscription::Impl {
  public:
   explicit Impl(EventCallback callback) : callback_(std::move(callback)) {}
   /// Unless it has ended. Only the event thread.

@@ -36,12 +36,12 @@ Node::~Node() = default;
 
 Result<> Node::start(Timeout timeout) {
   if (!impl_) return moved_from();
-  return embed::to_public(impl_->core().start(timeout));
+  return embed::to_public(impl_->core().start(embed::time_of(timeout)));
 }
 
 Result<> Node::stop(Timeout timeout) {
   if (!impl_) return {};
-  return embed::to_public(impl_->core().stop(timeout));
+  return embed::to_public(impl_->core().stop(embed::time_of(timeout)));
 }
 
 std::string Node::peer_id() const { return impl_ ? impl_->self().peer_id : std::string(); }
@@ -66,7 +66,7 @@ Result<std::vector<DiscoverySource>> Node::discovery() const {
   return embed::to_public(
       impl_->core().look<Sources>([](node::Node& node) -> warren::Result<Sources> {
         Sources sources;
-        for (node::DiscoveryView& view : node.status().discovery) {
+        for (node::DiscoveryView& view : node.discovery()) {
           sources.push_back({.name = std::move(view.name),
                              .problem = std::move(view.problem),
                              .summary = std::move(view.summary)});

@@ -51,7 +51,7 @@ swarm::Profile to_inside(Profile profile) {
 
 }  // namespace
 
-class NodeBuilder::Impl {
+class __attribute__((visibility("hidden"))) NodeBuilder::Impl {
  public:
   warren::Result<node::Config> config() const;
   warren::Result<node::Paths> paths() const;

@@ -116,7 +116,8 @@ Result<ShareInfo> Node::share(std::string_view path, std::string_view name, Time
   auto whole = absolute(path, "what to share");
   if (!whole) return std::unexpected(std::move(whole).error());
   return to_public(impl_->core().run<ShareInfo>(
-      timeout, [path = *whole, name = std::string(name)](node::Node& node, TimePoint deadline) {
+      embed::time_of(timeout),
+      [path = *whole, name = std::string(name)](node::Node& node, TimePoint deadline) {
         return share_path(&node, path, name, deadline);
       }));
 }
@@ -124,13 +125,13 @@ Result<ShareInfo> Node::share(std::string_view path, std::string_view name, Time
 Result<std::vector<ShareInfo>> Node::shares(Timeout timeout) const {
   if (!impl_) return moved_from();
   return to_public(impl_->core().run<std::vector<ShareInfo>>(
-      timeout, [](node::Node& node, TimePoint) { return list_shares(&node); }));
+      embed::time_of(timeout), [](node::Node& node, TimePoint) { return list_shares(&node); }));
 }
 
 Result<> Node::unshare(std::string_view name_or_cid, Timeout timeout) {
   if (!impl_) return moved_from();
   return to_public(impl_->core().run<void>(
-      timeout, [what = std::string(name_or_cid)](node::Node& node, TimePoint) {
+      embed::time_of(timeout), [what = std::string(name_or_cid)](node::Node& node, TimePoint) {
         return forget_share(&node, what);
       }));
 }
@@ -138,14 +139,13 @@ Result<> Node::unshare(std::string_view name_or_cid, Timeout timeout) {
 Result<GetResult> Node::get(const GetRequest& request, Timeout timeout,
                             const GetCallback& progress) {
   if (!impl_) return moved_from();
-  timeout = std::clamp<Timeout>(timeout, Timeout::zero(),
-                                std::chrono::floor<Timeout>(embed::kTimeoutMax));
+  const Duration time = embed::time_of(timeout);
   // A wait of zero would be one without end.
   node::GetOptions wanted{.what = request.what,
                           .directory = {},
                           .save_as = request.save_as,
                           .from = request.from,
-                          .wait = std::clamp<Duration>(timeout, 1ms, kSourceTimeMax)};
+                          .wait = std::clamp<Duration>(time, 1ms, kSourceTimeMax)};
   if (!request.folder.empty()) {
     WARREN_TRY(wanted.directory, absolute(request.folder, "the folder of the download"));
   }
@@ -153,7 +153,7 @@ Result<GetResult> Node::get(const GetRequest& request, Timeout timeout,
   WARREN_TRY(const TimePoint begun, to_public(core.now()));
   WARREN_TRY(const auto id,
              to_public(core.run<transfer::TransferId>(
-                 timeout, [wanted](node::Node& node, TimePoint) { return node.get(wanted); })));
+                 time, [wanted](node::Node& node, TimePoint) { return node.get(wanted); })));
   PauseUnlessEnded pause(core, id);
   for (;;) {
     WARREN_TRY(const transfer::Progress seen,
@@ -170,7 +170,7 @@ Result<GetResult> Node::get(const GetRequest& request, Timeout timeout,
     }
     if (!go_on) return fail_public(ErrorCode::kCancelled, "get() was stopped by its callback");
     WARREN_TRY(const TimePoint now, to_public(core.now()));
-    if (now - begun >= timeout) {
+    if (now - begun >= time) {
       return fail_public(ErrorCode::kTimedOut, "the transfer did not end in time",
                          "call get() again for the same: it goes on from what is there");
     }

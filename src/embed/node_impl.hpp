@@ -10,7 +10,7 @@
 
 namespace warren::v1 {
 
-class Node::Impl {
+class __attribute__((visibility("hidden"))) Node::Impl {
  public:
   /// What can be said of a node in every state.
   struct Self {
