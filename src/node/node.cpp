@@ -133,7 +133,7 @@ void Node::start_watch() {
     return;
   }
   if (!tasks_.spawn(watch_addresses(std::move(*watch)))) return;
-  if (options_.mdns) options_.mdns->poll_interval.reset();
+  watching_ = true;
   swarm_.on_protocols_changed([this] { tell_sources(); });
 }
 

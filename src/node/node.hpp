@@ -14,6 +14,7 @@
 #include "content/store.hpp"
 #include "content/verify.hpp"
 #include "crypto/keys.hpp"
+#include "discovery/beacon/beacon_service.hpp"
 #include "discovery/bootstrap/bootstrap_source.hpp"
 #include "discovery/exchange/exchange_source.hpp"
 #include "discovery/manual_source.hpp"
@@ -45,6 +46,7 @@ struct NodeOptions {
   protocols::Audience measure = protocols::Audience::kLocal;
   // Ways of finding peers; unset: it does not run.
   std::optional<discovery::MdnsOptions> mdns;
+  std::optional<discovery::BeaconOptions> beacon;
   std::optional<discovery::ExchangeOptions> exchange;
   discovery::BootstrapOptions bootstrap;
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.
@@ -70,6 +72,7 @@ struct NodeSettings {
   discovery::BootstrapTimes bootstrap_times;
   // Unset: it does not run any more.
   std::optional<discovery::MdnsOptions> mdns;
+  std::optional<discovery::BeaconOptions> beacon;
   std::optional<discovery::ExchangeOptions> exchange;
   // Whether those differ from what runs: then the source ends and another one begins.
   bool mdns_changed = false;
@@ -153,6 +156,8 @@ class Node final : private discovery::PeerSink {
   std::vector<DiscoveryView> discovery() const;
   /// Asks all of them to look now.
   void refresh();
+  /// Null when it does not run.
+  const discovery::BeaconService* beacon() const { return beacon_; }
   /// Other settings from now on. Errors: of a source that cannot start; it shows as its problem,
   /// and the rest is done nevertheless.
   awaitable<Result<>> reconfigure(NodeSettings settings);
@@ -198,6 +203,7 @@ class Node final : private discovery::PeerSink {
   awaitable<void> end_source(std::string name);
   discovery::PeerSource* find_source(std::string_view name) const;
   void start_mdns();
+  void start_beacon();
   void start_bootstrap();
   void start_exchange();
   std::vector<discovery::ExchangeCandidate> exchange_candidates() const;
@@ -228,6 +234,7 @@ class Node final : private discovery::PeerSink {
   NodeOptions options_;
   TimePoint started_at_{};
   bool started_ = false;
+  bool watching_ = false;  ///< Changes of addresses are told: sources need not look for them.
   bool stopped_ = false;
   std::vector<std::string> warnings_;
   std::uint64_t ended_bytes_received_ = 0;  // By connections that have gone.
@@ -243,7 +250,8 @@ class Node final : private discovery::PeerSink {
   std::unique_ptr<content::Store> store_;
   std::unique_ptr<transfer::TransferManager> transfers_;
   std::vector<Source> sources_;
-  discovery::ManualSource* manual_ = nullptr;  // One of sources_, as the next two.
+  discovery::ManualSource* manual_ = nullptr;  // One of sources_, as the next three.
+  discovery::BeaconService* beacon_ = nullptr;
   discovery::BootstrapSource* bootstrap_ = nullptr;
   discovery::ExchangeSource* exchange_ = nullptr;
   std::unique_ptr<runtime::Signal> search_signal_;

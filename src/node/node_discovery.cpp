@@ -14,6 +14,7 @@ void Node::start_discovery() {
   manual_ = manual.get();
   start_source(std::move(manual));
   start_mdns();
+  start_beacon();
   start_bootstrap();
   start_exchange();
 }
@@ -36,6 +37,7 @@ awaitable<void> Node::end_source(std::string name) {
   const Source ended = std::move(*found);
   sources_.erase(found);
   if (exchange_ == ended.source.get()) exchange_ = nullptr;
+  if (beacon_ == ended.source.get()) beacon_ = nullptr;
   if (ended.problem.empty()) co_await ended.source->stop();
 }
 
@@ -47,9 +49,20 @@ discovery::PeerSource* Node::find_source(std::string_view name) const {
 
 void Node::start_mdns() {
   if (!options_.mdns) return;
+  if (watching_) options_.mdns->poll_interval.reset();
   auto own_addresses = [this] { return swarm_.listen_addresses(); };
   start_source(
       std::make_unique<discovery::MdnsService>(runtime_, id(), own_addresses, *options_.mdns));
+}
+
+void Node::start_beacon() {
+  if (!options_.beacon) return;
+  if (watching_) options_.beacon->poll_interval.reset();
+  auto own_addresses = [this] { return swarm_.listen_addresses(); };
+  auto source = std::make_unique<discovery::BeaconService>(runtime_, identity_, own_addresses,
+                                                           *options_.beacon);
+  beacon_ = source.get();
+  start_source(std::move(source));
 }
 
 void Node::start_bootstrap() {
@@ -153,6 +166,11 @@ awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
     co_await end_source(std::string(discovery::kMdnsName));
     options_.mdns = std::move(settings.mdns);
     start_mdns();
+  }
+  if (settings.beacon_changed) {
+    co_await end_source(std::string(discovery::kBeaconName));
+    options_.beacon = std::move(settings.beacon);
+    start_beacon();
   }
   if (settings.exchange_changed) {
     co_await end_source(std::string(discovery::kExchangeName));

@@ -22,6 +22,19 @@ std::optional<discovery::MdnsOptions> mdns_options(const Config& config) {
   return made;
 }
 
+std::optional<discovery::BeaconOptions> beacon_options(const Config& config) {
+  if (!config.beacon_enabled) return std::nullopt;
+  discovery::BeaconOptions made;
+  made.mode = config.beacon_mode;
+  made.group = config.beacon_group;
+  made.port = static_cast<std::uint16_t>(config.beacon_port);
+  made.interval = config.beacon_interval;
+  made.timeout = config.beacon_timeout;
+  const discovery::SpareCapacity spare{config.beacon_capacity, config.beacon_price};
+  made.spare = [spare] { return spare; };
+  return made;
+}
+
 std::optional<discovery::ExchangeOptions> exchange_options(const Config& config) {
   if (!config.exchange_enabled) return std::nullopt;
   return discovery::ExchangeOptions{};
@@ -51,6 +64,7 @@ NodeSettings node_settings(const Config& before, const Config& after) {
   made.bootstrap_times = bootstrap_times(after);
   made.measure = after.measure;
   made.mdns = mdns_options(after);
+  made.beacon = beacon_options(after);
   made.exchange = exchange_options(after);
   made.mdns_changed = before.mdns_enabled != after.mdns_enabled ||
                       before.mdns_service_name != after.mdns_service_name ||
@@ -76,6 +90,7 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
   }
   made.measure = config.measure;
   made.mdns = mdns_options(config);
+  made.beacon = beacon_options(config);
   made.exchange = exchange_options(config);
   made.bootstrap.peers = bootstrap_peers(config);
   made.bootstrap.times = bootstrap_times(config);
