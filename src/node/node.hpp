@@ -201,7 +201,6 @@ class Node final : private discovery::PeerSink {
   void start_discovery();
   void start_source(std::unique_ptr<discovery::PeerSource> source);
   awaitable<void> end_source(std::string name);
-  discovery::PeerSource* find_source(std::string_view name) const;
   void start_mdns();
   void start_beacon();
   void start_bootstrap();

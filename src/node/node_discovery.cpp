@@ -41,12 +41,6 @@ awaitable<void> Node::end_source(std::string name) {
   if (ended.problem.empty()) co_await ended.source->stop();
 }
 
-discovery::PeerSource* Node::find_source(std::string_view name) const {
-  const auto found = std::ranges::find_if(
-      sources_, [&](const Source& entry) { return entry.source->name() == name; });
-  return found == sources_.end() ? nullptr : found->source.get();
-}
-
 void Node::start_mdns() {
   if (!options_.mdns) return;
   if (watching_) options_.mdns->poll_interval.reset();

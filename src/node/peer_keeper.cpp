@@ -14,8 +14,8 @@ constexpr std::size_t kOwnTasksMax = 4;
 constexpr std::size_t kClosingsMax = 64;
 /// Told to a peer that is let go because there are enough. Source: ManagerConfig::left_alone.
 constexpr Duration kFullRetryAfter = 10min;
-/// A newcomer for whom there is no room has so much time to ask who else is there: else a node whose
-/// first peers are all full would never find others.
+/// A newcomer for whom there is no room has so much time to ask who else is there: else a node
+/// whose first peers are all full would never find others.
 constexpr Duration kInterviewTime = 2s;
 
 protocols::Goodbye goodbye_for(swarm::LetGo why) {
@@ -153,7 +153,7 @@ void PeerKeeper::found(const discovery::PeerHint& hint) {
                   .address = hint.addresses.empty() ? Multiaddr() : hint.addresses.front(),
                   .reason = {}});
   }
-  manager_->book_changed();
+  manager_->book_changed(hint.peer);
   wake();
 }
 
@@ -207,7 +207,7 @@ awaitable<Result<PeerId>> PeerKeeper::dial(PeerId peer, TimePoint deadline) {
 
 Result<> PeerKeeper::keep(const PeerId& peer, const std::optional<Multiaddr>& address) {
   WARREN_TRY_VOID(book_->keep(peer, address, civil_now()));
-  manager_->book_changed();
+  manager_->book_changed(peer);
   wake();
   return {};
 }
@@ -224,7 +224,7 @@ std::size_t PeerKeeper::leave(const PeerId& peer) {
 Result<> PeerKeeper::remove(const PeerId& peer) {
   leave(peer);
   auto removed = book_->remove(peer);
-  manager_->book_changed();
+  manager_->book_changed(peer);
   return removed;
 }
 
@@ -243,7 +243,7 @@ Result<> PeerKeeper::ban(const resources::Prefix& prefix, WallTime until, std::s
 
 Result<> PeerKeeper::unban(const PeerId& peer) {
   WARREN_TRY_VOID(book_->unban(peer, civil_now()));
-  manager_->book_changed();
+  manager_->book_changed(peer);
   wake();
   return {};
 }
@@ -360,7 +360,7 @@ void PeerKeeper::on_identified(const PeerId& peer, const protocols::PeerIdentity
     if (protocols::worth_telling(address, remote)) learnt.addresses.push_back(address);
   }
   book_->learn(learnt, civil_now());
-  manager_->book_changed();
+  manager_->book_changed(peer);
 }
 
 void PeerKeeper::banned(const PeerId& peer, const std::string& why) {
@@ -370,7 +370,7 @@ void PeerKeeper::banned(const PeerId& peer, const std::string& why) {
                 .via = {},
                 .address = {},
                 .reason = why});
-  manager_->book_changed();
+  manager_->book_changed(peer);
   close_banned();
 }
 
