@@ -45,11 +45,15 @@ inline std::shared_ptr<const SignedRecord> record(std::uint64_t sequence, std::s
       SignedRecord{Bytes(bytes, static_cast<std::uint8_t>(sequence)), sequence});
 }
 
-/// A folder that is gone at the end.
+/// A folder that is gone at the end. In memory where the system has such a place: these tests are
+/// about processes that are killed, never about a loss of power.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = std::filesystem::temp_directory_path() / "warren-peers-XXXXXX";
+    const std::filesystem::path memory = "/dev/shm";
+    const auto parent =
+        std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+    std::string name = parent / "warren-peers-XXXXXX";
     WARREN_CHECK(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
