@@ -6,6 +6,7 @@
 #include "api/router.hpp"
 #include "node/config_reload.hpp"
 #include "node/node.hpp"
+#include "node/paths.hpp"
 
 namespace warren::api {
 
@@ -13,7 +14,7 @@ namespace warren::api {
 struct Surroundings {
   Json status = Json::object();          ///< Fields of the status that a Node does not know.
   node::ConfigReload* config = nullptr;  ///< Null: there are no routes for the configuration.
-  std::string config_file{};
+  node::Paths paths{};
 };
 
 /// `node` must outlive the router and have been started.
@@ -21,7 +22,8 @@ Router make_router(node::Node& node, Surroundings around = {});
 
 /// Parts of make_router.
 void add_node_routes(Router& router, node::Node& node, const Surroundings& around);
-void add_config_routes(Router& router, node::ConfigReload& config, std::string file);
+void add_config_routes(Router& router, node::Node& node, node::ConfigReload& config,
+                       const node::Paths& paths);
 void add_peer_routes(Router& router, node::Node& node);
 void add_share_routes(Router& router, node::Node& node);
 void add_transfer_routes(Router& router, node::Node& node);

@@ -29,7 +29,7 @@ void add_node_routes(Router& router, node::Node& node, const Surroundings& aroun
 Router make_router(node::Node& node, Surroundings around) {
   Router router;
   add_node_routes(router, node, around);
-  if (around.config != nullptr) add_config_routes(router, *around.config, around.config_file);
+  if (around.config != nullptr) add_config_routes(router, node, *around.config, around.paths);
   add_peer_routes(router, node);
   add_share_routes(router, node);
   add_transfer_routes(router, node);

@@ -12,14 +12,41 @@ namespace warren::api {
 namespace {
 
 constexpr Duration kConnectTimeMax = 15s;
+/// For the answers to a question of all sources. Source: quality statement DI-5.
+constexpr Duration kRefreshTime = 1s;
+/// Longest ban that ends by itself: a hundred years.
+constexpr Duration kBanTimeMax = 24h * 36'525;
 constexpr Duration kPingTimeMax = 10s;
 constexpr Duration kPerfTimeMax = 1h;
 constexpr std::uint64_t kPerfBytesMax = 1ull << 40;
 
-awaitable<Result<Json>> list_peers(node::Node& node) {
+/// What the connection manager holds, and within which bounds.
+Json limits_view(const node::Node& node) {
+  const swarm::ConnectionManager& manager = node.keeper().manager();
+  const auto counts = manager.counts();
+  return Json{{"target_peers", manager.config().target_peers},
+              {"max_peers", manager.config().max_peers},
+              {"low_watermark", manager.config().low_water},
+              {"high_watermark", manager.config().high_water},
+              {"connected", counts.connected},
+              {"outbound", counts.outbound},
+              {"protected", counts.protected_peers},
+              {"dials", counts.dials}};
+}
+
+/// With ?all=1 all that are known; with ?refresh=1 after every source has looked again.
+awaitable<Result<Json>> list_peers(node::Node& node, Request request) {
+  if (request.query.contains("refresh")) {
+    node.refresh();
+    WARREN_CO_TRY_VOID(co_await node.runtime().sleep_for(kRefreshTime));
+  }
+  const bool all = request.query.contains("all");
   Json list = Json::array();
-  for (const node::PeerView& peer : node.peers()) list.push_back(peer_view(peer));
+  for (const node::PeerView& peer : all ? node.known_peers() : node.peers()) {
+    list.push_back(peer_view(peer));
+  }
   co_return Json{{"peers", std::move(list)},
+                 {"limits", limits_view(node)},
                  {"report", node::discovery_report(node.status())},
                  {"advice", node::discovery_advice()}};
 }
@@ -44,6 +71,55 @@ awaitable<Result<Json>> disconnect(node::Node& node, Request request) {
   WARREN_CO_TRY_VOID(fields.finish());
   WARREN_CO_TRY(const PeerId peer, node.disconnect(text));
   co_return Json{{"peer_id", peer.to_string()}};
+}
+
+awaitable<Result<Json>> add_peer(node::Node& node, Request request) {
+  Fields fields(request.body);
+  node::AddPeer what{.address = fields.required_text("address"),
+                     .expected_key = fields.text("key"),
+                     .name = fields.text("name")};
+  WARREN_CO_TRY_VOID(fields.finish());
+  const TimePoint deadline = node.runtime().now() + kConnectTimeMax;
+  WARREN_CO_TRY(const PeerId peer, co_await node.add_peer(std::move(what), deadline));
+  co_return reached(node, peer);
+}
+
+awaitable<Result<Json>> remove_peer(node::Node& node, Request request) {
+  WARREN_CO_TRY(const PeerId peer, co_await node.remove_peer(request.path["peer"]));
+  co_return Json{{"peer_id", peer.to_string()}};
+}
+
+awaitable<Result<Json>> ban(node::Node& node, Request request) {
+  Fields fields(request.body);
+  const std::string who = fields.required_text("who");
+  const std::string reason = fields.text("reason");
+  const Duration length = fields.seconds("for", Duration::zero(), 0s, kBanTimeMax);
+  WARREN_CO_TRY_VOID(fields.finish());
+  const auto how_long = length > Duration::zero() ? std::optional(length) : std::nullopt;
+  WARREN_CO_TRY(const peers::Ban made, co_await node.ban(who, how_long, reason));
+  co_return ban_view(made);
+}
+
+awaitable<Result<Json>> unban(node::Node& node, Request request) {
+  const std::string who = request.path["who"];
+  WARREN_CO_TRY_VOID(co_await node.unban(who));
+  co_return Json{{"who", who}};
+}
+
+awaitable<Result<Json>> list_bans(node::Node& node) {
+  Json list = Json::array();
+  for (const peers::Ban& one : node.bans()) list.push_back(ban_view(one));
+  co_return Json{{"bans", std::move(list)}};
+}
+
+awaitable<Result<Json>> show_discovery(node::Node& node) {
+  Json list = Json::array();
+  for (const node::DiscoveryView& source : node.discovery()) {
+    list.push_back(discovery_view(source));
+  }
+  co_return Json{{"sources", std::move(list)},
+                 {"report", node::discovery_report(node.status())},
+                 {"advice", node::discovery_advice()}};
 }
 
 /// One line for each answer; the result sums them up. The first ping that fails ends it, unless
@@ -107,7 +183,18 @@ awaitable<Result<Json>> perf(node::Node& node, Request request) {
 }  // namespace
 
 void add_peer_routes(Router& router, node::Node& node) {
-  router.add("GET", "/api/v1/peers", [&node](Request, Lines&) { return list_peers(node); });
+  router.add("GET", "/api/v1/peers",
+             [&node](Request request, Lines&) { return list_peers(node, std::move(request)); });
+  router.add("POST", "/api/v1/peers",
+             [&node](Request request, Lines&) { return add_peer(node, std::move(request)); });
+  router.add("DELETE", "/api/v1/peers/{peer}",
+             [&node](Request request, Lines&) { return remove_peer(node, std::move(request)); });
+  router.add("GET", "/api/v1/bans", [&node](Request, Lines&) { return list_bans(node); });
+  router.add("POST", "/api/v1/bans",
+             [&node](Request request, Lines&) { return ban(node, std::move(request)); });
+  router.add("DELETE", "/api/v1/bans/{who}",
+             [&node](Request request, Lines&) { return unban(node, std::move(request)); });
+  router.add("GET", "/api/v1/discovery", [&node](Request, Lines&) { return show_discovery(node); });
   router.add("POST", "/api/v1/connect",
              [&node](Request request, Lines&) { return connect(node, std::move(request)); });
   router.add("POST", "/api/v1/disconnect",

@@ -23,6 +23,16 @@ Json counters_view(const discovery::SourceCounters& counters) {
               {"malformed", counters.malformed}};
 }
 
+Json source_view(const node::DiscoveryView& source) {
+  Json interfaces = Json::array();
+  for (const auto& counters : source.counters) interfaces.push_back(counters_view(counters));
+  return Json{{"name", source.name},
+              {"running", source.problem.empty()},
+              {"problem", source.problem},
+              {"summary", source.summary},
+              {"interfaces", std::move(interfaces)}};
+}
+
 Json refused_view(const std::vector<resources::Refusals>& refused) {
   Json list = Json::array();
   for (const resources::Refusals& some : refused) {
@@ -31,6 +41,16 @@ Json refused_view(const std::vector<resources::Refusals>& refused) {
                         {"count", some.count}});
   }
   return list;
+}
+
+/// "forever" for a ban that only a person lifts; null for none.
+Json until_view(const std::optional<WallTime>& until) {
+  if (!until) return nullptr;
+  return *until == WallTime::max() ? Json("forever") : Json(api::time_text(*until));
+}
+
+Json optional_time(const std::optional<WallTime>& time) {
+  return time ? Json(api::time_text(*time)) : Json(nullptr);
 }
 
 }  // namespace
@@ -45,12 +65,7 @@ std::string time_text(WallTime time) {
 Json status_view(const node::NodeStatus& status) {
   Json discovery = Json::array();
   for (const node::DiscoveryView& source : status.discovery) {
-    Json interfaces = Json::array();
-    for (const auto& counters : source.counters) interfaces.push_back(counters_view(counters));
-    discovery.push_back(Json{{"name", source.name},
-                             {"running", source.problem.empty()},
-                             {"problem", source.problem},
-                             {"interfaces", std::move(interfaces)}});
+    discovery.push_back(source_view(source));
   }
   return Json{
       {"peer_id", status.peer.to_string()},          {"version", status.version},
@@ -66,6 +81,17 @@ Json peer_view(const node::PeerView& peer) {
   const auto rtt_ms = peer.rtt ? Json(seconds_of(*peer.rtt) * 1000) : Json(nullptr);
   return Json{{"peer_id", peer.peer.to_string()},
               {"connected", peer.connected},
+              {"name", peer.name},
+              {"public_key", peer.public_key},
+              {"outbound", peer.outbound},
+              {"kept", peer.kept},
+              {"pinned", peer.pinned},
+              {"anchor", peer.anchor},
+              {"reputation", peer.reputation},
+              {"score", peer.score},
+              {"first_seen", optional_time(peer.first_seen)},
+              {"last_seen", optional_time(peer.last_seen)},
+              {"banned_until", until_view(peer.banned_until)},
               {"addresses", address_list(peer.addresses)},
               {"path", peer.path.empty() ? Json(nullptr) : Json(peer.path)},
               {"rtt_ms", rtt_ms},
@@ -77,6 +103,31 @@ Json peer_view(const node::PeerView& peer) {
               {"connected_for", optional_seconds(peer.connected_for)},
               {"connections", peer.connections},
               {"streams", peer.streams_open}};
+}
+
+Json ban_view(const peers::Ban& ban) {
+  const auto* peer = std::get_if<PeerId>(&ban.who);
+  return Json{{"who", peer != nullptr ? peer->to_string()
+                                      : std::get<resources::Prefix>(ban.who).to_string()},
+              {"kind", peer != nullptr ? "peer" : "prefix"},
+              {"until", until_view(ban.until)},
+              {"reason", ban.reason}};
+}
+
+Json discovery_view(const node::DiscoveryView& source) {
+  Json view = source_view(source);
+  Json seen = Json::array();
+  for (const node::SeenPeer& peer : source.seen) {
+    seen.push_back(Json{{"peer_id", peer.peer.to_string()},
+                        {"addresses", address_list(peer.addresses)},
+                        {"seen_ago", seconds_of(peer.seen_ago)},
+                        {"lost", peer.lost},
+                        {"free_bytes", peer.spare ? Json(peer.spare->free_bytes) : Json(nullptr)},
+                        {"price_micro_per_mib",
+                         peer.spare ? Json(peer.spare->price_micro_per_mib) : Json(nullptr)}});
+  }
+  view["seen"] = std::move(seen);
+  return view;
 }
 
 Json share_view(const content::ShareInfo& share) {
@@ -150,6 +201,18 @@ Json transfer_view(const transfer::Progress& progress) {
               {"bad_chunks", progress.bad_chunks},
               {"peers", std::move(peers)},
               {"error", progress.error ? error_view(*progress.error) : Json(nullptr)}};
+}
+
+Json checks_view(const std::vector<node::Check>& checks) {
+  Json list = Json::array();
+  for (const node::Check& check : checks) {
+    const char* verdict = check.verdict == node::Verdict::kOk     ? "ok"
+                          : check.verdict == node::Verdict::kWarn ? "warn"
+                                                                  : "fail";
+    list.push_back(Json{
+        {"name", check.name}, {"verdict", verdict}, {"detail", check.detail}, {"fix", check.fix}});
+  }
+  return list;
 }
 
 Json config_view(const std::vector<node::Effective>& settings) {

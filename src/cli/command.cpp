@@ -67,12 +67,13 @@ std::optional<double> Args::seconds(std::string_view key) const {
 }
 
 std::span<const CommandSpec> commands() {
-  static const std::array kCommands{
-      up_command(),      status_command(),     id_command(),      peers_command(),
-      connect_command(), disconnect_command(), ping_command(),    perf_command(),
-      share_command(),   shares_command(),     unshare_command(), verify_command(),
-      get_command(),     transfers_command(),  pause_command(),   resume_command(),
-      cancel_command(),  config_command(),     interop_command()};
+  static const std::array kCommands{up_command(),       status_command(),    id_command(),
+                                    peers_command(),    connect_command(),   disconnect_command(),
+                                    ping_command(),     perf_command(),      share_command(),
+                                    shares_command(),   unshare_command(),   verify_command(),
+                                    get_command(),      transfers_command(), pause_command(),
+                                    resume_command(),   cancel_command(),    config_command(),
+                                    discover_command(), doctor_command(),    interop_command()};
   return kCommands;
 }
 

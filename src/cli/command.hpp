@@ -63,13 +63,23 @@ struct CommandSpec {
   std::span<const OptionSpec> options;
   /// Prints lines before the result: with --json an error is a line of its own, too.
   bool streams = false;
-  /// For programs, not for people: left out of the list of commands, explained when asked for.
+  /// Left out of the list of commands, explained when asked for: what is for programs, and short
+  /// forms of verbs.
   bool hidden = false;
   ExitCode (*run)(Invocation& invocation) = nullptr;
   /// Commands of their own behind this one's name, like "peers add", which is the `name` of one.
   /// Without such a word `run` runs; null: a word is needed.
   std::span<const CommandSpec> verbs{};
 };
+
+/// `command` as a verb: another name, and in the list of verbs.
+constexpr CommandSpec verb_of(CommandSpec command, std::string_view name,
+                              std::string_view example) {
+  command.name = name;
+  command.example = example;
+  command.hidden = false;
+  return command;
+}
 
 /// Every command, in the order of help.
 std::span<const CommandSpec> commands();

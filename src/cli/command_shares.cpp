@@ -141,6 +141,23 @@ ExitCode run_verify(Invocation& invocation) {
   return output.success(*answer, bad > 0 ? ExitCode::kIntegrity : ExitCode::kOk);
 }
 
+constexpr CommandSpec kUnshare{.name = "unshare",
+                               .summary = "stop sharing; the files stay",
+                               .example = "warren unshare photos",
+                               .options = kShareReference,
+                               .hidden = true,
+                               .run = run_unshare};
+constexpr CommandSpec kVerify{.name = "verify",
+                              .summary = "read a share again and compare every byte",
+                              .example = "warren verify photos",
+                              .options = kShareReference,
+                              .streams = true,
+                              .hidden = true,
+                              .run = run_verify};
+constexpr std::array<CommandSpec, 2> kSharesVerbs{
+    verb_of(kUnshare, "shares remove", "warren shares remove photos"),
+    verb_of(kVerify, "shares verify", "warren shares verify photos")};
+
 }  // namespace
 
 CommandSpec share_command() {
@@ -154,27 +171,14 @@ CommandSpec share_command() {
 
 CommandSpec shares_command() {
   return {.name = "shares",
-          .summary = "what is shared from here",
+          .summary = "what is shared from here; verify it, or stop sharing it",
           .example = "warren shares",
           .options = {},
-          .run = run_shares};
+          .run = run_shares,
+          .verbs = kSharesVerbs};
 }
 
-CommandSpec unshare_command() {
-  return {.name = "unshare",
-          .summary = "stop sharing; the files stay",
-          .example = "warren unshare photos",
-          .options = kShareReference,
-          .run = run_unshare};
-}
-
-CommandSpec verify_command() {
-  return {.name = "verify",
-          .summary = "read a share again and compare every byte",
-          .example = "warren verify photos",
-          .options = kShareReference,
-          .streams = true,
-          .run = run_verify};
-}
+CommandSpec unshare_command() { return kUnshare; }
+CommandSpec verify_command() { return kVerify; }
 
 }  // namespace warren::cli

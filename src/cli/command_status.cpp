@@ -19,17 +19,7 @@ std::string discovery_text(const api::Json& source) {
   if (!source.value("running", false)) {
     return fmt::format("{}: {}", name, node::escape_for_display(source.value("problem", ""), 120));
   }
-  std::uint64_t sent = 0;
-  std::uint64_t heard = 0;
-  std::string interfaces;
-  for (const auto& entry : source["interfaces"]) {
-    sent += entry.value("sent", std::uint64_t{0});
-    heard += entry.value("heard_peers", std::uint64_t{0});
-    if (!entry.value("usable", false)) continue;
-    interfaces += (interfaces.empty() ? " on " : ", ") +
-                  node::escape_for_display(entry.value("interface", ""), 16);
-  }
-  return fmt::format("{}: sent {}, heard {}{}", name, sent, heard, interfaces);
+  return fmt::format("{}: {}", name, node::escape_line(source.value("summary", "")));
 }
 
 /// The limit at which something was refused, in a few words.

@@ -76,38 +76,42 @@ ExitCode run_pause(Invocation& invocation) { return change(invocation, "pause", 
 ExitCode run_resume(Invocation& invocation) { return change(invocation, "resume", "resumed"); }
 ExitCode run_cancel(Invocation& invocation) { return change(invocation, "cancel", "cancelled"); }
 
+constexpr CommandSpec kPause{.name = "pause",
+                             .summary = "pause a download; what is there stays",
+                             .example = "warren pause 7",
+                             .options = kIdOptions,
+                             .hidden = true,
+                             .run = run_pause};
+constexpr CommandSpec kResume{.name = "resume",
+                              .summary = "go on with a paused or failed download",
+                              .example = "warren resume 7",
+                              .options = kIdOptions,
+                              .hidden = true,
+                              .run = run_resume};
+constexpr CommandSpec kCancel{.name = "cancel",
+                              .summary = "end a download and remove what is not complete",
+                              .example = "warren cancel 7",
+                              .options = kIdOptions,
+                              .hidden = true,
+                              .run = run_cancel};
+constexpr std::array<CommandSpec, 3> kTransfersVerbs{
+    verb_of(kPause, "transfers pause", "warren transfers pause 7"),
+    verb_of(kResume, "transfers resume", "warren transfers resume 7"),
+    verb_of(kCancel, "transfers cancel", "warren transfers cancel 7")};
+
 }  // namespace
 
 CommandSpec transfers_command() {
   return {.name = "transfers",
-          .summary = "downloads: under way, paused, done and failed",
+          .summary = "downloads: under way, paused, done and failed; pause, resume, cancel",
           .example = "warren transfers",
           .options = {},
-          .run = run_transfers};
+          .run = run_transfers,
+          .verbs = kTransfersVerbs};
 }
 
-CommandSpec pause_command() {
-  return {.name = "pause",
-          .summary = "pause a download; what is there stays",
-          .example = "warren pause 7",
-          .options = kIdOptions,
-          .run = run_pause};
-}
-
-CommandSpec resume_command() {
-  return {.name = "resume",
-          .summary = "go on with a paused or failed download",
-          .example = "warren resume 7",
-          .options = kIdOptions,
-          .run = run_resume};
-}
-
-CommandSpec cancel_command() {
-  return {.name = "cancel",
-          .summary = "end a download and remove what is not complete",
-          .example = "warren cancel 7",
-          .options = kIdOptions,
-          .run = run_cancel};
-}
+CommandSpec pause_command() { return kPause; }
+CommandSpec resume_command() { return kResume; }
+CommandSpec cancel_command() { return kCancel; }
 
 }  // namespace warren::cli

@@ -23,6 +23,8 @@ CommandSpec pause_command();       //
 CommandSpec resume_command();      //
 CommandSpec cancel_command();      //
 CommandSpec config_command();      // command_config.cpp
+CommandSpec discover_command();    // command_discover.cpp
+CommandSpec doctor_command();      // command_doctor.cpp
 CommandSpec interop_command();     // command_interop.cpp
 
 }  // namespace warren::cli

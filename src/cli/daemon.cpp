@@ -65,7 +65,7 @@ struct Daemon {
                                                         {"data_dir", options.paths.data_dir},
                                                         {"config_file", options.paths.config_file}},
                                     .config = &config,
-                                    .config_file = options.paths.config_file})) {}
+                                    .paths = options.paths})) {}
 
   static awaitable<Result<>> apply_config(Daemon& daemon, node::Config before, node::Config after);
 
@@ -79,9 +79,7 @@ struct Daemon {
 
 awaitable<Result<>> Daemon::apply_config(Daemon& daemon, node::Config before, node::Config after) {
   log::set_level(after.log_level);
-  static_cast<void>(daemon);
-  static_cast<void>(before);
-  co_return Result<>{};
+  co_return co_await daemon.node.reconfigure(node::node_settings(before, after));
 }
 
 awaitable<Result<>> start_all(Daemon& daemon, std::string socket) {

@@ -169,6 +169,10 @@ std::vector<Multiaddr> default_listen_addresses() {
   return {Multiaddr::quic(v4), Multiaddr::quic(v6), Multiaddr::tcp(v4), Multiaddr::tcp(v6)};
 }
 
+std::string peer_store_file(const Config& config, const std::string& state_dir) {
+  return config.peer_store_path.empty() ? state_dir + "/peers.db" : config.peer_store_path;
+}
+
 Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
   Reader reader(file_name);
   if (const auto place = control_character(text)) {

@@ -53,7 +53,7 @@ struct Config {
   /// Always false: there is no DHT in this version.
   bool dht_enabled = false;
 
-  /// Empty: Paths::peers_file().
+  /// Empty: peers.db in the folder of the state. peer_store_file() has it resolved.
   std::string peer_store_path;
 
   // Unset ones: by the profile, and no larger than the ones that are set allow. manager_config()
@@ -94,6 +94,9 @@ struct Config {
 /// /ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1, and the same with /tcp/4001.
 /// Source: libp2p's registered port.
 std::vector<Multiaddr> default_listen_addresses();
+
+/// Where the peers that are known are kept.
+std::string peer_store_file(const Config& config, const std::string& state_dir);
 
 /// What the connection manager is to do: profile, and what the keys of connection_manager and
 /// limits.connections say.

@@ -47,7 +47,7 @@ std::vector<Setting> make_settings() {
 
   add(k::addresses({"p2p.listen_addresses", kAfterRestart, "where this node listens for others"},
                    &Config::listen_addresses, kListenAddressesMax, any_address,
-                   "without it those of IPv6 may fail: not every machine has it",
+                   "port 4001 on all addresses, QUIC and TCP; without IPv6 where there is none",
                    default_listen_addresses));
   add(k::word({"p2p.measure", kAtOnce,
                "who may measure this node (perf, echo); local: peers at private addresses"},

@@ -96,6 +96,9 @@ std::optional<Conflict> find_conflict(const Config& config);
 /// A whole file with every key, its default, range and help. It parses to Config{}.
 std::string default_config_text();
 
+/// All keys as a table in Markdown, for docs/guides/configuration.md.
+std::string settings_table();
+
 /// The keys whose values differ, in the order of the file.
 std::vector<const Setting*> changed_settings(const Config& before, const Config& after);
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "node/config_schema.hpp"
@@ -248,6 +250,16 @@ TEST(Config, TheDefaultTextHasEveryKeyAndParsesToTheDefaults) {
   for (const Setting& setting : settings()) {
     EXPECT_EQ(setting.get(loaded->config), setting.get(Config{})) << setting.key;
   }
+}
+
+TEST(Config, TheGuideHasTheTableOfAllKeys) {
+  const auto guide = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() /
+                     "docs" / "guides" / "configuration.md";
+  std::ostringstream text;
+  text << std::ifstream(guide).rdbuf();
+  EXPECT_NE(text.str().find(settings_table()), std::string::npos)
+      << guide << " must have this table:\n"
+      << settings_table();
 }
 
 TEST(Config, ChangedKeysAreFound) {

@@ -113,6 +113,20 @@ std::string default_config_text() {
   return text;
 }
 
+std::string settings_table() {
+  const Config config;
+  std::string text =
+      "| key | value | default | takes effect | what it is |\n|---|---|---|---|---|\n";
+  for (const Setting& setting : settings()) {
+    const std::string standard = setting.otherwise.empty()
+                                     ? fmt::format("`{}`", setting_text(setting.get(config)))
+                                     : std::string(setting.otherwise);
+    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", setting.key, setting.range, standard,
+                        applies_name(setting.applies), setting.help);
+  }
+  return text;
+}
+
 std::vector<Effective> effective(const LoadedConfig& loaded) {
   std::vector<Effective> all;
   for (const Setting& setting : settings()) {
