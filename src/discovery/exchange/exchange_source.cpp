@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <utility>
 
 #include "base/check.hpp"
@@ -55,6 +56,14 @@ awaitable<Result<>> read_end(transport::Stream& stream, TimePoint deadline) {
   co_return Result<>{};
 }
 
+/// The streams that are being served. A stream that has just been negotiated may come to its
+/// handler after that was removed and the source is gone, so what the handler holds is shared.
+struct Serving {
+  bool open = true;
+  std::set<transport::Stream*> streams;
+  std::unique_ptr<runtime::Signal> none_left;
+};
+
 }  // namespace
 
 class ExchangeSource::Driver {
@@ -68,6 +77,7 @@ class ExchangeSource::Driver {
         intake_(swarm.local_peer(), options.limits, options.hints, options.retell_after,
                 runtime_.now()),
         answers_(options.limits, options.sample_lifetime),
+        serving_(std::make_shared<Serving>()),
         wake_(runtime_.make_signal()),
         tasks_(runtime_, 1 + options.times.asks_max + options.limits.answers_open_max) {}
 
@@ -92,7 +102,9 @@ class ExchangeSource::Driver {
   awaitable<void> ask(PeerId peer);
   awaitable<Result<Multiaddr>> request(PeerId peer, std::vector<Bytes>& records);
   awaitable<void> take_in(std::vector<Bytes> records, PeerId teller, Multiaddr told_by);
-  awaitable<void> serve(ProtocolStream stream);
+  static awaitable<void> serve_if_open(Driver* self, std::shared_ptr<Serving> serving,
+                                       ProtocolStream stream);
+  awaitable<void> serve(ProtocolStream& stream);
   awaitable<Result<>> answer(ProtocolStream& stream);
   void report(const PeerId& peer, ReputationEvent event) {
     if (hooks_.report) hooks_.report(peer, event);
@@ -111,6 +123,7 @@ class ExchangeSource::Driver {
   std::size_t opening_ = 0;  ///< Answers whose records are being checked.
   std::size_t candidates_ = 0;
   TimePoint woken_at_ = kNever;  ///< When the loop wakes next.
+  std::shared_ptr<Serving> serving_;
   std::unique_ptr<runtime::Signal> wake_;
   runtime::TaskGroup tasks_;  // Last.
 };
@@ -120,9 +133,13 @@ class ExchangeSource::Driver {
 void ExchangeSource::Driver::start(PeerSink& sink) {
   WARREN_CHECK(sink_ == nullptr);
   sink_ = &sink;
+  serving_->none_left = runtime_.make_signal();
   swarm_.set_handler(
       std::string(kExchangeProtocol),
-      [this](ProtocolStream stream) { return serve(std::move(stream)); }, kServerLimits);
+      [this, serving = serving_](ProtocolStream stream) {
+        return serve_if_open(this, serving, std::move(stream));
+      },
+      kServerLimits);
   WARREN_CHECK(tasks_.spawn(run()));
 }
 
@@ -130,6 +147,10 @@ awaitable<void> ExchangeSource::Driver::stop() {
   if (sink_ != nullptr && !stopped_) swarm_.remove_handler(kExchangeProtocol);
   stopped_ = true;
   co_await tasks_.join();
+  serving_->open = false;
+  // A reset ends what they wait for.
+  for (transport::Stream* stream : serving_->streams) stream->reset();
+  while (!serving_->streams.empty()) co_await serving_->none_left->wait_until(kNever);
 }
 
 std::string ExchangeSource::Driver::summary() const {
@@ -250,8 +271,19 @@ awaitable<void> ExchangeSource::Driver::take_in(std::vector<Bytes> records, Peer
 
 // -------------------------------------------------------------------------------- serving
 
-awaitable<void> ExchangeSource::Driver::serve(ProtocolStream stream) {
-  if (stopped_) co_return;
+/// `self` is there while `serving` is open, and as long as one of its streams is.
+awaitable<void> ExchangeSource::Driver::serve_if_open(Driver* self,
+                                                      std::shared_ptr<Serving> serving,
+                                                      ProtocolStream stream) {
+  if (!serving->open) co_return;
+  transport::Stream* const served = stream.stream.get();
+  serving->streams.insert(served);
+  co_await self->serve(stream);
+  serving->streams.erase(served);
+  if (serving->streams.empty()) serving->none_left->notify();
+}
+
+awaitable<void> ExchangeSource::Driver::serve(ProtocolStream& stream) {
   const PeerId peer = stream.peer();
   if (!answers_.admit(peer, runtime_.now())) {
     ++counters_.served_refused;

@@ -60,8 +60,8 @@ struct ExchangeCounters {
   std::uint64_t served_refused = 0;  ///< Requests of peers that came too often or were malformed.
 };
 
-/// One per node. Core thread only. Serves from start() to stop(). The swarm must outlive it and
-/// stop() be called before Swarm::close().
+/// One per node. Core thread only. Serves from start() to stop(). The swarm must outlive it, and
+/// stop() be called before Swarm::close(); after stop() it may go, while the swarm runs on.
 class ExchangeSource final : public PeerSource {
  public:
   ExchangeSource(swarm::Swarm& swarm, ExchangeHooks hooks, ExchangeOptions options = {});

@@ -401,7 +401,27 @@ TEST_F(ExchangeSourceTest, StopsInTheMiddleOfAnExchange) {
   EXPECT_THAT(a.reports, IsEmpty());
 }
 
-TEST_F(ExchangeSourceTest, AQuietDayCostsFewEvents) {
+/// As after a change of the configuration.
+TEST_F(ExchangeSourceTest, AnotherOneMayTakeItsPlaceWhileStreamsAreServed) {
+  connect();
+  world.run_for(10s);
+  for (const Duration ahead : {0ms, 5ms, 10ms, 15ms, 25ms, 100ms}) {
+    auto other = std::make_unique<ExchangeSource>(*b.swarm, b.hooks());
+    sim::run(world, b.exchange.stop());
+    ASSERT_TRUE(other->start(b));
+    const auto silent = open();
+    write(*silent, Bytes{2});
+    world.run_for(ahead);
+    const TimePoint begin = world.now();
+    sim::run(world, other->stop());
+    EXPECT_EQ(world.now(), begin) << "a silent asker is not waited for";
+    other.reset();
+    world.run_for(15s);  // What was refused is still negotiating, 10 s at most.
+    EXPECT_EQ(b.swarm->stats().streams_inbound, 0u);
+  }
+}
+
+TEST_F(ExchangeSourceTest, AQuietDayCostsFewBytes) {
   b.fill(100, 32);
   connect();
   world.run_for(1h);
