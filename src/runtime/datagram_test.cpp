@@ -99,6 +99,36 @@ TYPED_TEST(DatagramTest, ABatchTakesTheMostSegments) {
   this->stage.run(largest_batch(this->stage));
 }
 
+// Loopback has a broadcast address too: every socket with the port gets what is sent there.
+template <class Stage>
+awaitable<void> broadcast(Stage& stage) {
+  DatagramOptions options;
+  options.reuse_port = true;
+  const Socket quiet = stage.a().bind_datagram({IpAddress(), 0}, options).value();
+  options.broadcast = true;
+  const Endpoint all{IpAddress(), quiet->local().port, 0};
+  const Socket first = stage.a().bind_datagram(all, options).value();
+  const Socket second = stage.a().bind_datagram(all, options).value();
+  const Bytes bytes = pattern(40, 1);
+  SendBatch batch;
+  batch.to = {IpAddress::v4(127, 255, 255, 255), all.port, 0};
+  batch.from = IpAddress::v4(127, 0, 0, 1);
+  batch.interface_index = 1;
+  batch.bytes = bytes;
+  const auto refused = quiet->try_send(batch);
+  EXPECT_FALSE(refused.has_value());
+  EXPECT_TRUE(first->try_send(batch).value());
+  const auto own = co_await receive(*first, 1);
+  EXPECT_EQ(own->at(0).to.ip, batch.to.ip);
+  EXPECT_EQ(own->at(0).from.ip, batch.from);
+  const auto other = co_await receive(*second, 1);
+  EXPECT_TRUE(other->at(0).bytes == bytes);
+}
+
+TYPED_TEST(DatagramTest, ABroadcastReachesAllAndNeedsItsOption) {
+  this->stage.run(broadcast(this->stage));
+}
+
 template <class Stage>
 awaitable<void> singles(Stage& stage) {
   const Socket from = stage.a().bind_datagram({stage.ip_a, 0}, {}).value();
