@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -153,6 +154,13 @@ class TestNode {
         },
         time);
     return found;
+  }
+  /// Events of kind `T` so far.
+  template <class T>
+  std::size_t count() {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::size_t>(std::ranges::count_if(
+        events_, [](const Event& event) { return std::holds_alternative<T>(event); }));
   }
   template <class T>
   std::optional<T> wait_for(const std::string& peer, std::chrono::milliseconds time = kPatience) {
