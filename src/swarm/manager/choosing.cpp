@@ -116,7 +116,7 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose_veteran(const
                                                                            Moment now) {
   std::vector<PeerId> fitting;
   for (const auto& [since, peer] : proven_) {
-    if (fitting.size() >= kVeteranChoices) break;
+    if (fitting.size() >= kVeteranChoices || rank(peer, since) > 0) break;
     if (!is_free(peer, now)) continue;
     const peers::Peer* known = book_.find(peer);
     if (known != nullptr && may_dial(*known, tally, now)) fitting.push_back(peer);

@@ -17,6 +17,8 @@ constexpr Duration kAnchorsInterval = 2min;
 constexpr Duration kVeteransInterval = 30s;
 /// Between the first word of a source and the first next().
 constexpr Duration kStartSlack = 1min;
+/// Veterans for each peer to hold: enough that some of them are always up and free.
+constexpr std::size_t kVeteransPerPeer = 2;
 /// Lost peers that are tried again although there are enough others.
 constexpr std::size_t kLostMax = 64;
 /// Dials that succeeded and whose connection was not told yet.
@@ -239,8 +241,9 @@ ConnectionManager::Counts ConnectionManager::counts() const {
 }
 
 bool ConnectionManager::wants_peers(Moment now) const {
+  if (!nobody_left_) return false;
   const Tally tally = count(now);
-  return nobody_left_ && tally.connected + tally.dials < target();
+  return tally.connected + tally.dials < target();
 }
 
 bool ConnectionManager::is_outbound(const PeerId& peer) const {
@@ -356,15 +359,25 @@ void ConnectionManager::look_at(const PeerId& peer, const peers::Peer* known, Mo
 void ConnectionManager::rank_veterans(Moment now) {
   if (now.steady < veterans_due_) return;
   veterans_due_ = now.steady + kVeteransInterval;
-  // As many as there are peers to hold, of those that answered when last tried.
+  ranks_.clear();
+  // Of those that answered when last tried.
   std::size_t found = 0;
-  last_veteran_ = {WallTime::max(), {}};
+  std::size_t last = veterans();
   for (const auto& [since, peer] : proven_) {
     if (!links_.contains(peer) && waits_.failures(peer) > 0) continue;
-    if (++found < target()) continue;
-    last_veteran_ = {since, peer};
-    break;
+    if (++found < last) continue;
+    ranks_.emplace_back(since, peer);
+    if (ranks_.size() == kRanks) break;
+    last *= 2;
   }
+}
+
+std::size_t ConnectionManager::rank(const PeerId& peer, WallTime proven) const {
+  if (proven == WallTime{}) return kRanks;
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    if (std::pair(proven, peer) <= ranks_[i]) return i;
+  }
+  return ranks_.size();
 }
 
 bool ConnectionManager::is_exempt(const PeerId& peer) const {
@@ -388,6 +401,14 @@ std::size_t ConnectionManager::group_max() const {
   return std::max<std::size_t>(1, static_cast<std::size_t>(static_cast<double>(target()) * share));
 }
 
+std::size_t ConnectionManager::veterans() const {
+  return kVeteransPerPeer * std::max<std::size_t>(1, target());
+}
+
+bool ConnectionManager::is_veteran(const PeerId& peer, const Link& link) const {
+  return link.veteran || rank(peer, link.proven) == 0;
+}
+
 std::size_t ConnectionManager::surplus_from() const { return target() + config_.surplus_max; }
 
 ConnectionManager::Tally ConnectionManager::count(Moment now) const {
@@ -400,9 +421,7 @@ ConnectionManager::Tally ConnectionManager::count(Moment now) const {
     if (!link.exempt) ++tally.counted;
     if (link.outbound && !link.feeler) {
       ++tally.outbound;
-      const bool proven_for_long =
-          link.proven != WallTime{} && std::pair(link.proven, peer) <= last_veteran_;
-      if (link.veteran || proven_for_long) ++tally.veterans;
+      if (is_veteran(peer, link)) ++tally.veterans;
       if (counts_for_network) ++tally.outbound_of[link.group];
     }
     if (!link.outbound && !link.exempt && counts_for_network) ++tally.inbound_of[link.group];

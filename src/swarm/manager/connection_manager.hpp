@@ -206,12 +206,16 @@ class ConnectionManager {
   void look_at_book(Moment now);
   void look_at(const PeerId& peer, const peers::Peer* known, Moment now);
   void rank_veterans(Moment now);
+  /// 0 for a veteran, kRanks for one that has not been proven for long or at all.
+  std::size_t rank(const PeerId& peer, WallTime proven) const;
   bool is_exempt(const PeerId& peer) const;
   Tally count(Moment now) const;
   std::size_t target() const;
   std::size_t outbound_min() const;
   std::size_t group_max() const;
   std::size_t surplus_from() const;
+  std::size_t veterans() const;
+  bool is_veteran(const PeerId& peer, const Link& link) const;
   std::size_t outbound_missing(const Tally& tally) const;
   bool veterans_missing(const Tally& tally, std::size_t outbound) const;
   void mark_anchors(Moment now);
@@ -231,8 +235,9 @@ class ConnectionManager {
   void let_surplus_go(Pass& pass);
   void keep_water(Pass& pass);
   bool let_one_go(Pass& pass);
+  LinkMap::iterator who_makes_way(const Pass& pass);
   LinkMap::iterator worst(const Tally& tally, Moment now,
-                          const std::function<bool(const Link&)>& may_go);
+                          const std::function<bool(const PeerId&, const Link&)>& may_go);
 
   // Whom to dial (choosing.cpp).
   struct Choice {
@@ -295,10 +300,12 @@ class ConnectionManager {
   TimePoint anchors_due_{};
   TimePoint choose_again_{};  ///< When somebody may be there to dial, if nothing else happens.
   TimePoint veterans_due_{};
-  /// The last one of those who count as proven for long.
-  std::pair<WallTime, PeerId> last_veteran_{WallTime::max(), {}};
   std::optional<TimePoint> feeler_due_;
   TimePoint wake_{};
+  /// The last one of the veterans, of twice as many, and so on: how long a peer has been proven
+  /// compared to the others.
+  static constexpr std::size_t kRanks = 4;
+  std::vector<std::pair<WallTime, PeerId>> ranks_;
 };
 
 }  // namespace warren::swarm

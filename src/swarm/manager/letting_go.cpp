@@ -16,6 +16,7 @@ namespace {
 constexpr double kReputationWeight = 4;  ///< Of the distance to the start: -2 to +2.
 constexpr double kUsefulWeight = 2;
 constexpr double kUptimeWeight = 1;
+constexpr double kVeteranWeight = 2;  ///< More than uptime: an attacker can stay for ever.
 constexpr double kLatencyWeight = 0.5;
 /// Verified bytes that give half of kUsefulWeight, of those that give all of it on a scale of
 /// powers: 1 MiB is a little, 1 GiB is much.
@@ -27,6 +28,9 @@ constexpr Duration kUsefulHalfLife = 1h;
 constexpr Duration kUptimeHalf = 10min;
 /// Round trip that gives half of kLatencyWeight; and what an unknown one counts as.
 constexpr Duration kLatencyHalf = 50ms;
+
+/// Newcomers at a time up to which it is calm. Source: measured, docs/decisions/0018.
+constexpr std::size_t kCalmNewcomers = 2;
 
 double ratio(Duration a, Duration b) {
   return static_cast<double>(a.count()) / static_cast<double>(b.count());
@@ -47,7 +51,9 @@ double ConnectionManager::score(const PeerId& peer, const Link& link, Moment now
   const Duration up = std::max(now.steady - link.since, Duration(0));
   const Duration round_trip =
       known != nullptr && known->latency ? std::max(*known->latency, Duration(0)) : kLatencyHalf;
-  return kReputationWeight * reputation + kUsefulWeight * useful +
+  const double known_for_long =
+      1 - static_cast<double>(rank(peer, link.proven)) / static_cast<double>(kRanks);
+  return kReputationWeight * reputation + kVeteranWeight * known_for_long + kUsefulWeight * useful +
          kUptimeWeight * ratio(up, up + kUptimeHalf) +
          kLatencyWeight * ratio(kLatencyHalf, kLatencyHalf + round_trip);
 }
@@ -78,6 +84,7 @@ bool ConnectionManager::is_banned(const PeerId& peer, const Link& link, Moment n
 void ConnectionManager::let_banned_go(Pass& pass) {
   if (!bans_due_) return;
   bans_due_ = false;
+  if (book_.peer_bans().empty() && book_.prefix_bans().empty()) return;
   for (auto link = links_.begin(); link != links_.end(); ++link) {
     if (!link->second.leaving && is_banned(link->first, link->second, pass.now)) {
       let_go(link, LetGo::kBanned, pass);
@@ -123,12 +130,12 @@ void ConnectionManager::let_crowded_go(Pass& pass) {
 /// The one with the lowest score of those that `may_go`; of inbound ones first those of a network
 /// that has more than its share.
 ConnectionManager::LinkMap::iterator ConnectionManager::worst(
-    const Tally& tally, Moment now, const std::function<bool(const Link&)>& may_go) {
+    const Tally& tally, Moment now, const std::function<bool(const PeerId&, const Link&)>& may_go) {
   auto worst = links_.end();
   std::pair<bool, double> worst_rank;
   for (auto link = links_.begin(); link != links_.end(); ++link) {
     const Link& of = link->second;
-    if (of.leaving || of.exempt || !may_go(of)) continue;
+    if (of.leaving || of.exempt || !may_go(link->first, of)) continue;
     const auto group = tally.inbound_of.find(of.group);
     const bool crowded =
         !of.outbound && group != tally.inbound_of.end() && group->second > group_max();
@@ -172,12 +179,13 @@ void ConnectionManager::make_room(Pass& pass) {
     const auto most = std::ranges::max_element(tally.inbound_of, {},
                                                [](const auto& entry) { return entry.second; });
     if (most != tally.inbound_of.end() && most->second > std::max<std::size_t>(1, guests)) {
-      const auto victim = worst(
-          tally, now, [&](const Link& of) { return !of.outbound && of.group == most->first; });
+      const auto victim = worst(tally, now, [&](const PeerId&, const Link& of) {
+        return !of.outbound && of.group == most->first;
+      });
       let_go(victim, LetGo::kReplaced, pass);
       continue;
     }
-    const auto victim = worst(tally, now, [&](const Link& of) {
+    const auto victim = worst(tally, now, [&](const PeerId&, const Link& of) {
       return !of.outbound && now.steady - of.since >= config_.grace;
     });
     const bool better =
@@ -194,6 +202,33 @@ void ConnectionManager::make_room(Pass& pass) {
 void ConnectionManager::let_surplus_go(Pass& pass) {
   while (pass.tally.settled > surplus_from() && let_one_go(pass)) {
   }
+  while (pass.tally.connected > surplus_from() &&
+         pass.tally.connected - pass.tally.settled <= kCalmNewcomers) {
+    const auto victim = who_makes_way(pass);
+    if (victim == links_.end()) return;
+    let_go(victim, LetGo::kReplaced, pass);
+  }
+}
+
+/// In calm times somebody makes way for a newcomer at once: the newcomer needs a peer, or it would
+/// not have come; the other one has probably more than it needs. Only of the younger half of those
+/// that came in, so that newcomers who want to cannot push out the others.
+ConnectionManager::LinkMap::iterator ConnectionManager::who_makes_way(const Pass& pass) {
+  std::vector<std::uint64_t> serials;
+  const PeerId* newcomer = nullptr;
+  for (const auto& [peer, link] : links_) {
+    if (link.leaving || link.exempt || link.outbound) continue;
+    if (newcomer == nullptr || link.serial > serials.front()) newcomer = &peer;
+    serials.push_back(link.serial);
+    if (serials.back() > serials.front()) std::swap(serials.back(), serials.front());
+  }
+  const double start = book_.reputation_config().start;
+  if (newcomer == nullptr || book_.score(*newcomer, pass.now.civil) < start) return links_.end();
+  std::ranges::sort(serials);
+  const std::uint64_t younger = serials[(serials.size() + 1) / 2 - 1];
+  return worst(pass.tally, pass.now, [&](const PeerId&, const Link& of) {
+    return !of.outbound && of.serial > younger && pass.now.steady - of.since >= config_.grace;
+  });
 }
 
 void ConnectionManager::keep_water(Pass& pass) {
@@ -206,13 +241,14 @@ bool ConnectionManager::let_one_go(Pass& pass) {
   const Tally& tally = pass.tally;
   const Moment now = pass.now;
   const auto settled = [&](const Link& of) { return now.steady - of.since >= config_.grace; };
-  auto victim = worst(tally, now, [&](const Link& of) { return !of.outbound && settled(of); });
+  auto victim =
+      worst(tally, now, [&](const PeerId&, const Link& of) { return !of.outbound && settled(of); });
   if (victim == links_.end() && tally.outbound > outbound_min()) {
     // Those that were dialled for having been proven for long only when there are no others.
     for (const bool veteran : {false, true}) {
       if (victim != links_.end()) break;
-      victim = worst(tally, now, [&](const Link& of) {
-        return of.outbound && of.veteran == veteran && settled(of);
+      victim = worst(tally, now, [&](const PeerId& peer, const Link& of) {
+        return of.outbound && is_veteran(peer, of) == veteran && settled(of);
       });
     }
   }
