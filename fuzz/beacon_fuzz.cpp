@@ -19,7 +19,7 @@ using namespace warren::discovery::beacon;
 
 namespace {
 
-constexpr std::size_t kEventsMax = 100;
+constexpr std::size_t kEventsMax = 60;
 constexpr std::uint8_t kKeys = 10;
 
 const crypto::PrivateKey& key_of(std::uint8_t tag) {
@@ -185,7 +185,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Bytes bytes;  // What the event refers to.
     const Event event = next_event(in, many, bytes, recorded);
     many.handle(event);
-    many.pass(std::chrono::milliseconds(in.ConsumeIntegralInRange(0, 9'000)));
+    many.pass(std::chrono::milliseconds(in.ConsumeIntegralInRange(0, 4'000)));
   }
   many.handle(StopAsked{});
   many.handle(TimerFired{});
