@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <string>
+#include <system_error>
+
 #include "base/check.hpp"
 #include "embed/convert.hpp"
 #include "runtime/run_task.hpp"
@@ -33,13 +36,21 @@ Result<std::unique_ptr<Core>> Core::make(const node::MachineOptions& options,
                                          const crypto::PrivateKey& identity,
                                          node::InstanceLock lock) {
   const BlockedSignals blocked;
-  WARREN_TRY(auto machine, node::Machine::make(options, identity));
-  std::unique_ptr<Core> core(new Core(std::move(lock)));
-  core->machine_ = std::move(machine);
-  core->calls_ = std::make_unique<runtime::TaskGroup>(core->machine_->runtime(), kCallsMax);
-  core->events_ = std::make_unique<EventThread>();
-  core->thread_ = std::thread([made = core.get()] { made->machine_->runtime().run(); });
-  return core;
+  try {
+    WARREN_TRY(auto machine, node::Machine::make(options, identity));
+    auto events = std::make_unique<EventThread>();
+    std::unique_ptr<Core> core(new Core(std::move(lock)));
+    core->machine_ = std::move(machine);
+    core->events_ = std::move(events);
+    core->calls_ = std::make_unique<runtime::TaskGroup>(core->machine_->runtime(), kCallsMax);
+    core->thread_ = std::thread([made = core.get()] { made->machine_->runtime().run(); });
+    core->phase_ = Phase::kMade;
+    return core;
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::kLimited,
+                std::string("the threads of the node cannot be made: ") + error.what(),
+                "the system limits how many threads this user may have (RLIMIT_NPROC)");
+  }
 }
 
 Core::~Core() { WARREN_CHECK(phase_ == Phase::kEnded); }

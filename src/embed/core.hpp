@@ -28,7 +28,8 @@ inline constexpr Duration kCoreTimeMax = 5s;
 
 class Core {
  public:
-  /// Makes the threads; nothing is on the network. Errors: Machine::make().
+  /// Makes the threads; nothing is on the network. Errors: Machine::make();
+  /// kLimited when the system gives no thread.
   static Result<std::unique_ptr<Core>> make(const node::MachineOptions& options,
                                             const crypto::PrivateKey& identity,
                                             node::InstanceLock lock);
@@ -74,9 +75,9 @@ class Core {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  Phase phase_ = Phase::kMade;
-  bool core_ended_ = false;  ///< Nothing of the node runs any more on the core thread.
-  bool joining_ = false;     ///< One stop() joins the threads.
+  Phase phase_ = Phase::kEnded;  ///< Until make() has its thread.
+  bool core_ended_ = false;      ///< Nothing of the node runs any more on the core thread.
+  bool joining_ = false;         ///< One stop() joins the threads.
   std::optional<node::InstanceLock> lock_;
   // Set from make() until phase_ is kEnded, which is when the threads are gone.
   std::unique_ptr<node::Machine> machine_;

@@ -119,7 +119,7 @@ def main():
         by_cmake = build_with_cmake(example, prefix, folder / "cmake", compiler)
         by_make = build_with_make(example, prefix, folder / "make", compiler)
         exchange(by_cmake, by_make, folder / "nodes")
-        run(prefix / "bin" / "warren", "--version")
+        run(prefix / "bin" / "warren", "--help")
     print("install: the example was built by CMake and by make, and both exchanged a file")
     return 0
 
