@@ -149,12 +149,22 @@ class Reader {
   std::map<std::string, Place, std::less<>> places_;
 };
 
-/// The first byte that no YAML has outside of escapes: yaml-cpp takes a NUL for the end.
-std::optional<Place> control_character(std::string_view text) {
+/// What yaml-cpp must not be given.
+struct Unfit {
+  Place place;
+  std::string_view what;
+};
+
+/// The first byte that no YAML has outside of escapes, since yaml-cpp takes a NUL for the end; or
+/// the first directive, since yaml-cpp 0.7 never ends on one without a document behind it.
+std::optional<Unfit> unfit_part(std::string_view text) {
   Place place;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') return place;
+    if (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') {
+      return Unfit{place, "this is not YAML: a control character stands here"};
+    }
+    if (c == '%' && place.column == 0) return Unfit{place, "no line may begin with '%' here"};
     ++place.column;
     if (c == '\n') place = {place.line + 1, 0};
   }
@@ -175,9 +185,7 @@ std::string peer_store_file(const Config& config, const std::string& state_dir) 
 
 Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
   Reader reader(file_name);
-  if (const auto place = control_character(text)) {
-    return reader.error(*place, "this is not YAML: a control character stands here");
-  }
+  if (const auto unfit = unfit_part(text)) return reader.error(unfit->place, unfit->what);
   // yaml-cpp reports by exceptions; none of them leaves this function.
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));

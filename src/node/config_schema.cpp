@@ -96,12 +96,12 @@ std::vector<Setting> make_settings() {
   add(k::count({"connection_manager.low_watermark", kAtOnce,
                 "connections that are left after too many were closed"},
                &Config::connection_manager_low_watermark, 1, kCountMost,
-               "no more than high_watermark",
+               "but no more than high_watermark",
                [](const Config& config) { return manager_config(config).low_water; }));
   add(k::count({"connection_manager.high_watermark", kAtOnce,
                 "connections beyond which the least useful ones are closed"},
                &Config::connection_manager_high_watermark, 1, kCountMost,
-               "no more than limits.connections",
+               "but no more than limits.connections",
                [](const Config& config) { return manager_config(config).high_water; }));
   add(k::time({"connection_manager.grace_period", kAtOnce,
                "a connection younger than this is not closed for being one too many"},

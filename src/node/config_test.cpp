@@ -291,6 +291,7 @@ TEST(Config, GarbageIsRefusedWithItsPlace) {
   EXPECT_NE(error_of("? [a]\n: 1\n"), "no error");
   EXPECT_NE(error_of("bootstrap: {peers: &a [*a]}\n"), "no error");
   EXPECT_NE(error_of("\"\": 1\n"), "no error");
+  EXPECT_EQ(error_of("# a\n%YAML 1.1\n"), "config.yaml:2:1: no line may begin with '%' here");
   EXPECT_NE(error_of("<<: {log: {level: info}}\n"), "no error");
 }
 

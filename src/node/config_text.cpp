@@ -118,9 +118,13 @@ std::string settings_table() {
   std::string text =
       "| key | value | default | takes effect | what it is |\n|---|---|---|---|---|\n";
   for (const Setting& setting : settings()) {
-    const std::string standard = setting.otherwise.empty()
-                                     ? fmt::format("`{}`", setting_text(setting.get(config)))
-                                     : std::string(setting.otherwise);
+    const SettingValue value = setting.get(config);
+    const bool is_list = std::holds_alternative<std::vector<std::string>>(value);
+    std::string standard = fmt::format("`{}`", setting_text(value));
+    if (!setting.otherwise.empty()) {
+      standard = is_list ? std::string(setting.otherwise)
+                         : fmt::format("{}, {}", standard, setting.otherwise);
+    }
     text += fmt::format("| `{}` | {} | {} | {} | {} |\n", setting.key, setting.range, standard,
                         applies_name(setting.applies), setting.help);
   }
