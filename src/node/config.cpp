@@ -1,10 +1,12 @@
 #include "node/config.hpp"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "node/config_schema.hpp"
@@ -149,14 +151,66 @@ class Reader {
   std::map<std::string, Place, std::less<>> places_;
 };
 
-/// What yaml-cpp must not be given.
+/// Sees only whether a document has anything in it, and where.
+class Contents final : public YAML::EventHandler {
+ public:
+  std::optional<Place> first;
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { see(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    see(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    see(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    see(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void see(const YAML::Mark& mark) {
+    if (!first) first = Place{mark.line, mark.column};
+  }
+};
+
+/// What yaml-cpp must not be given, or does not tell of.
 struct Unfit {
   Place place;
   std::string_view what;
 };
 
+/// Something behind the one document that a configuration is. yaml-cpp 0.7 stands still, without a
+/// word, at a character like ',' or ']' where no value may begin; YAML::LoadAll() never comes back
+/// from there, YAML::Load() takes no notice of it.
+std::optional<Unfit> surplus_part(const std::string& text) {
+  constexpr int kEmptyDocumentsMax = 16;
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Contents first;
+  for (int i = 0; i < kEmptyDocumentsMax; ++i) {
+    Contents contents;
+    if (!parser.HandleNextDocument(i == 0 ? first : contents)) return std::nullopt;
+    if (contents.first) return Unfit{*contents.first, "only one document may stand here"};
+  }
+  Place place;
+  for (const char c : text) {
+    if (c == ',' || c == ']' || c == '}') break;
+    ++place.column;
+    if (c == '\n') place = {place.line + 1, 0};
+  }
+  return Unfit{place, "this is not YAML: no value may begin here"};
+}
+
 /// The first byte that no YAML has outside of escapes, since yaml-cpp takes a NUL for the end; or
-/// the first directive, since yaml-cpp 0.7 never ends on one without a document behind it.
+/// the first directive, of which a configuration has none.
 std::optional<Unfit> unfit_part(std::string_view text) {
   Place place;
   for (const char c : text) {
@@ -188,12 +242,11 @@ Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_n
   if (const auto unfit = unfit_part(text)) return reader.error(unfit->place, unfit->what);
   // yaml-cpp reports by exceptions; none of them leaves this function.
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      return reader.error(place_of(documents[1]), "only one document may stand here");
+    const std::string whole(text);
+    if (const auto surplus = surplus_part(whole)) {
+      return reader.error(surplus->place, surplus->what);
     }
-    if (documents.empty()) return LoadedConfig{};
-    return reader.read(documents[0]);
+    return reader.read(YAML::Load(whole));
   } catch (const YAML::Exception& thrown) {
     return reader.error({thrown.mark.line, thrown.mark.column},
                         "this is not YAML: " + escape_for_display(thrown.msg, 200));

@@ -291,6 +291,12 @@ TEST(Config, GarbageIsRefusedWithItsPlace) {
   EXPECT_NE(error_of("? [a]\n: 1\n"), "no error");
   EXPECT_NE(error_of("bootstrap: {peers: &a [*a]}\n"), "no error");
   EXPECT_NE(error_of("\"\": 1\n"), "no error");
+  EXPECT_EQ(error_of(", a: 1\n"), "config.yaml:1:1: this is not YAML: no value may begin here");
+  EXPECT_EQ(error_of("log: {level: info}\n]\n"),
+            "config.yaml:2:1: this is not YAML: illegal flow end");
+  EXPECT_EQ(error_of("log: {level: info}\n---\np2p:\n"),
+            "config.yaml:3:1: only one document may stand here");
+  EXPECT_EQ(error_of("log: {level: info}\n...\n"), "no error");
   EXPECT_EQ(error_of("# a\n%YAML 1.1\n"), "config.yaml:2:1: no line may begin with '%' here");
   EXPECT_NE(error_of("<<: {log: {level: info}}\n"), "no error");
 }
