@@ -85,6 +85,34 @@ class Link:
         subprocess.run(["ip", "link", "del", "veth-a"], stderr=subprocess.DEVNULL, check=False)
 
 
+class Switch:
+    """A bridge in this namespace. Each computer on it is a namespace of its own."""
+
+    def __init__(self, name="br0"):
+        self.name = name
+        self.ports = 0
+        run("ip", "link", "add", name, "type", "bridge", "mcast_snooping", "0")
+        run("ip", "link", "set", name, "up")
+
+    def plug(self, host, address, interface="eth0"):
+        """Gives the namespace `host` an interface here; returns the name of its port."""
+        port = f"{self.name}-{self.ports}"
+        self.ports += 1
+        run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns",
+            str(host.holder.pid))
+        run("ip", "link", "set", port, "master", self.name, "up")
+        run(*host.enter("ip", "addr", "add", f"{address}/24", "dev", interface))
+        run(*host.enter("ip", "link", "set", interface, "up"))
+        return port
+
+    def block_multicast(self, port):
+        """Nothing that is sent to a group leaves by this port, as with a careless access point."""
+        run("bridge", "link", "set", "dev", port, "mcast_flood", "off")
+
+    def close(self):
+        subprocess.run(["ip", "link", "del", self.name], stderr=subprocess.DEVNULL, check=False)
+
+
 class Program:
     """A running program; its lines of output come with the time of their arrival."""
 
