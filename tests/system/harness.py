@@ -1,5 +1,5 @@
 """Runs the real program for the system tests: nodes with a home of their own in a temporary folder,
-on loopback, without mDNS, stopped by their process id. Nothing here waits without a bound."""
+on loopback, without mDNS and beacons, stopped by their process id. Nothing here waits without a bound."""
 import filecmp
 import hashlib
 import json
@@ -89,7 +89,7 @@ class Node:
         for address in self.listen:
             words += ["--listen", address]
         if not self.mdns:
-            words.append("--no-mdns")
+            words += ["--no-mdns", "--no-beacon"]
         self.log = open(self.home / "up.log", "ab")
         self.process = subprocess.Popen(words + list(more), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)

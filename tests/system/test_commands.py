@@ -32,6 +32,30 @@ COMMANDS = [
     (["pause", "999"], NOT_FOUND),
     (["resume", "999"], NOT_FOUND),
     (["cancel", "999"], NOT_FOUND),
+    (["peers", "--refresh"], OK),
+    (["peers", "--all"], OK),
+    (["peers", "add", "/ip4/127.0.0.1/udp/9/quic-v1/p2p/" + UNKNOWN_PEER], None),
+    (["peers", "remove", UNKNOWN_PEER], NOT_FOUND),
+    (["peers", "ban", "198.51.100.7", "--for", "1h", "--reason", "a test"], OK),
+    (["peers", "banned"], OK),
+    (["peers", "unban", "198.51.100.7"], OK),
+    (["peers", "unban", "198.51.100.7"], NOT_FOUND),
+    (["discover"], OK),
+    (["shares", "remove", "nothing"], NOT_FOUND),
+    (["shares", "verify", "nothing"], NOT_FOUND),
+    (["transfers", "pause", "999"], NOT_FOUND),
+    (["transfers", "resume", "999"], NOT_FOUND),
+    (["transfers", "cancel", "999"], NOT_FOUND),
+    (["config", "reload"], OK),
+]
+# Those that do without a node.
+ALONE = [
+    (["config", "check"], OK),
+    (["config", "check", "/no/such/file"], NOT_FOUND),
+    (["config", "show", "--origin"], OK),
+    (["config", "default"], OK),
+    (["config", "path"], OK),
+    (["doctor"], None),  # What it says of this machine decides.
 ]
 
 
@@ -63,11 +87,32 @@ class WithoutNode(SystemTest):
         for words, _ in COMMANDS:
             if words == ["id"]:
                 continue  # It reads the identity from its file.
-            with self.subTest(command=words[0]):
+            with self.subTest(command=words[:2]):
                 outcome = run(*words, home=self.folder / "none")
                 self.expect(outcome, NO_DAEMON)
                 self.assertEqual(outcome.result["code"], NO_DAEMON)
                 self.assertIn("warren", json.dumps(outcome.lines))
+
+    def test_commands_that_need_no_node_end_in_a_result_object_too(self):
+        for words, code in ALONE:
+            with self.subTest(command=words[:2]):
+                outcome = run(*words, home=self.folder / "none")
+                self.assertEqual(len(outcome.lines), 1, str(outcome))
+                self.assertEqual(outcome.result["code"], outcome.code)
+                if code is not None:
+                    self.expect(outcome, code)
+
+    def test_every_command_of_the_program_is_tried_here(self):
+        helped = run("--help", json_output=False).out
+        tried = {" ".join(words[:2]) for words, _ in COMMANDS + ALONE} | \
+                {words[0] for words, _ in COMMANDS + ALONE}
+        for command in re.findall(r"^  ([a-z]+)  ", helped.split("Options")[0], flags=re.M):
+            if command == "up":
+                continue
+            about = run(command, "--help", json_output=False).out
+            verbs = re.findall(rf"^  ({command} [a-z]+)  ", about, flags=re.M)
+            for name in verbs or [command]:
+                self.assertIn(name, tried)
 
     def test_id_needs_no_node_but_an_identity(self):
         self.expect(run("id", home=self.folder / "none"), NOT_FOUND)
@@ -85,8 +130,8 @@ class WithoutNode(SystemTest):
 class WithNode(SystemTest):
     def test_every_command_ends_in_a_result_object_with_its_exit_code(self):
         node = self.node("a").start()
-        for words, code in COMMANDS:
-            with self.subTest(command=words[0]):
+        for words, code in COMMANDS + ALONE:
+            with self.subTest(command=words[:2]):
                 extra = ["--wait", "1"] if words[0] == "get" else []
                 outcome = node.run(*words, *extra, cwd=self.folder)
                 for line in outcome.lines:
@@ -95,6 +140,9 @@ class WithNode(SystemTest):
                 result = outcome.result
                 self.assertEqual(result["ok"], outcome.code == 0, str(outcome))
                 self.assertEqual(result["code"], outcome.code, str(outcome))
+                if words[0] == "doctor":
+                    self.assertIn(outcome.code, (0, 1, 3), str(outcome))
+                    continue
                 if code is None:
                     self.assertNotIn(outcome.code, (0, USAGE), str(outcome))
                 else:

@@ -13,7 +13,7 @@ PORT_IN_USE_CODES = (FAILED, harness.CONFLICT)
 
 def up(home, *more, timeout=15):
     """Runs `up` that is expected to end by itself."""
-    words = [harness.PROGRAM, "--home", str(home), "up", "--no-mdns"]
+    words = [harness.PROGRAM, "--home", str(home), "up", "--no-mdns", "--no-beacon"]
     if "--listen" not in more:
         words += ["--listen", harness.LOOPBACK]
     return subprocess.run(words + list(more), capture_output=True, text=True, timeout=timeout,
