@@ -48,7 +48,11 @@ void BookChanges::merge(BookChanges&& other) {
 }
 
 PeerBook::PeerBook(PeerId self, BookConfig config, std::mt19937_64& rng)
-    : config_(config), self_(std::move(self)), rng_(rng), table_(config_.limits, config_.secret) {}
+    : config_(config),
+      self_(std::move(self)),
+      rng_(rng),
+      table_(config_.limits, config_.secret),
+      not_before_(kClockUnset) {}
 
 // ------------------------------------------------------------------------------------ learning
 
@@ -99,6 +103,8 @@ NetworkGroup PeerBook::teller_of(const Learnt& learnt, const NetworkGroup& addre
   if (connection != connections_.end() && connection->second.remote) {
     return network_group(*connection->second.remote);
   }
+  // Whoever is heard on the link is on it, wherever the addresses are that it names.
+  if (learnt.origin == Origin::kMdns || learnt.origin == Origin::kBeacon) return {};
   // A stranger may say of itself what it likes: then it is not to be believed where it is.
   return learnt.origin == Origin::kInbound ? kUnknownTeller : address;
 }
@@ -130,7 +136,7 @@ bool PeerBook::take_address(Peer& peer, AddressEntry entry, WallTime now) {
     changed(peer.id);
     return true;
   }
-  if (elapsed(known->learnt, now) >= kLearntStep) changed(peer.id);
+  if (age(known->learnt, now) >= kLearntStep) changed(peer.id);
   known->learnt = std::max(known->learnt, entry.learnt);
   if (entry.origin >= known->origin) return false;
   // A better source says the same: where the address stands may change.
@@ -139,8 +145,9 @@ bool PeerBook::take_address(Peer& peer, AddressEntry entry, WallTime now) {
   better.teller = entry.teller;
   const AddressKey key{peer.id, known->address};
   const auto old_place = table_.find(key);
-  table_.remove(key);
-  if (give_place(peer, better, now)) {
+  const bool stays = old_place->part == Part::kProven && bucket_for(better).part == Part::kNew;
+  if (!stays) table_.remove(key);
+  if (stays || give_place(peer, better, now)) {
     *known = std::move(better);
     changed(peer.id);
   } else {
@@ -161,8 +168,9 @@ void PeerBook::connected(const PeerId& id, const std::optional<Multiaddr>& diall
   changed(id);
   if (!dialled) return;
 
-  last_dialled_ = std::max(last_dialled_, stamp(now));
-  if (peer->successes++ == 0) peer->first_success = stamp(now);
+  ++dials_worked_;
+  ++peer->successes;
+  note_success(*peer, now);
   auto entry = usable(id, *dialled);
   if (!entry) return;
   if (!has_address(peer->addresses, entry->address)) {
@@ -173,7 +181,7 @@ void PeerBook::connected(const PeerId& id, const std::optional<Multiaddr>& diall
   }
   const auto found = std::ranges::find(peer->addresses, entry->address, &AddressEntry::address);
   if (found == peer->addresses.end()) return;
-  found->last_success = stamp(now);
+  found->last_success = std::max(found->last_success, stamp(now));
   found->failures = 0;
   move_to_proven(*peer, *found, now);
 }
@@ -183,15 +191,16 @@ void PeerBook::dial_failed(const PeerId& id, std::span<const Multiaddr> tried, W
   if (found == peers_.end()) return;
   Peer& peer = found->second;
   ++peer.failures;
-  changed(id);
   std::vector<Multiaddr> gone;
   for (const Multiaddr& address : tried) {
     const auto entry =
         std::ranges::find(peer.addresses, address.without_peer(), &AddressEntry::address);
     if (entry == peer.addresses.end()) continue;
-    if (entry->failures > 0 && entry->last_failure > last_dialled_) continue;
+    if (entry->failures > 0 && entry->failed_after == dials_worked_) continue;
+    entry->failed_after = dials_worked_;
     entry->last_failure = stamp(now);
     ++entry->failures;
+    changed(id);
     if (worn_out(peer, *entry, now)) gone.push_back(entry->address);
   }
   for (const Multiaddr& address : gone) drop_address(peer, address);
@@ -210,6 +219,7 @@ void PeerBook::disconnected(const PeerId& id, std::uint64_t received, std::uint6
   add(peer.bytes_received, received);
   add(peer.bytes_sent, sent);
   peer.last_seen = std::max(peer.last_seen, stamp(now));
+  note_success(peer, now);
   changed(id);
 }
 
@@ -229,8 +239,10 @@ void PeerBook::measured(const PeerId& id, Duration round_trip, WallTime now) {
 void PeerBook::heard(const PeerId& id, WallTime now) {
   const auto found = peers_.find(id);
   if (found == peers_.end()) return;
-  if (elapsed(found->second.last_seen, now) >= kHeardStep) changed(id);
-  found->second.last_seen = std::max(found->second.last_seen, stamp(now));
+  Peer& peer = found->second;
+  if (age(peer.last_seen, now) >= kHeardStep) changed(id);
+  peer.last_seen = std::max(peer.last_seen, stamp(now));
+  note_success(peer, now);
 }
 
 void PeerBook::set_public_key(const PeerId& id, Bytes protobuf) {
@@ -251,6 +263,16 @@ const Peer* PeerBook::find(const PeerId& peer) const {
 std::size_t PeerBook::addresses() const { return table_.size(); }
 
 // --------------------------------------------------------------------------------- one and all
+
+Duration PeerBook::age(WallTime then, WallTime now) const {
+  return now < not_before_ ? Duration::zero() : elapsed(then, now);
+}
+
+void PeerBook::note_success(Peer& peer, WallTime now) {
+  if (!peer.proven() || peer.first_success != WallTime{} || now < not_before_) return;
+  peer.first_success = now;
+  changed(peer.id);
+}
 
 bool PeerBook::is_protected(const Peer& peer) const {
   return peer.kept || peer.pinned || connections_.contains(peer.id) || has_name(peer.id);

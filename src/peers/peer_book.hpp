@@ -2,6 +2,7 @@
 // Everything a node knows of peers, in memory: addresses, history, reputation, bans, pins. Bounded,
 // without I/O; peer_store.hpp keeps it on disk. Rooms and numbers: docs/decisions/0017.
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -51,6 +52,7 @@ struct AddressEntry {
   WallTime last_success{};     ///< Of a dial; 1970: never.
   WallTime last_failure{};     ///< Same.
   std::uint32_t failures = 0;  ///< Since the last success; see PeerBook::dial_failed().
+  std::uint64_t failed_after = 0;  ///< Dials that had worked by then, see there. Not stored.
 };
 
 /// Whether `address`, without /p2p, is one of `entries`.
@@ -68,8 +70,9 @@ struct Peer {
   std::vector<AddressEntry> addresses;  ///< At most limits::Peers::addresses_per_peer_max.
   Origin origin = Origin::kExchange;    ///< The best one so far, in the order manual .. inbound.
   WallTime first_seen{};
-  WallTime last_seen{};              ///< A connection, or a verified word of it.
-  WallTime first_success{};          ///< Of the first dial that worked; 1970: never.
+  WallTime last_seen{};  ///< A connection, or a verified word of it.
+  /// Of the first dial that worked, or soon after it when the clock was not set; 1970: never.
+  WallTime first_success{};
   std::uint64_t successes = 0;       ///< Dials of ours that worked.
   std::uint64_t failures = 0;        ///< Dials of ours that did not.
   std::optional<Duration> latency;   ///< Smoothed round trip.
@@ -143,9 +146,15 @@ struct BookConfig {
   ReputationConfig reputation;
   /// Makes the places in the table unpredictable to others. From the store; random at first start.
   std::array<std::uint8_t, 32> secret{};
+  /// Addresses of the memory transport are taken too: only in a simulated world can they be
+  /// dialled.
+  bool simulated = false;
 };
 
-/// Core thread only. Every `now` is civil time; when it runs backwards, nothing breaks.
+/// Core thread only. Every `now` is civil time; when it runs backwards, nothing breaks: while it is
+/// earlier than what is stored, or than 2015, nothing ages, and what happens counts as of the
+/// latest time that was known. So a machine that does not know the time yet forgets nobody when it
+/// learns it.
 class PeerBook {
  public:
   /// `rng` chooses whom choose() gives and must outlive the book.
@@ -154,7 +163,8 @@ class PeerBook {
   // ------------------------------------------------------------------------------ learning
 
   /// Takes what a source says. Returns how many addresses are new. An address that is full of
-  /// text, unspecified, multicast, of port 0 or of ourselves is left out. When the part of the
+  /// text, unspecified, multicast, of port 0 or of ourselves is left out, and /memory unless
+  /// BookConfig::simulated. When the part of the
   /// table for this teller and network is full, the worst entry there goes if it has failed or is
   /// old, else the new one is not taken. Manual addresses, and those of kept, pinned, named or
   /// connected peers, are never pushed out. A record that is older than the one we have says
@@ -169,7 +179,8 @@ class PeerBook {
                  const std::optional<Multiaddr>& came_from = std::nullopt);
   /// No connection could be made at any of `tried`. An address counts its first failure, and each
   /// further one only when some dial has worked since: when our own network is down, nothing is
-  /// learnt of addresses. At limits::Peers::failures_max it goes.
+  /// learnt of addresses. At limits::Peers::failures_max it goes. That the peer failed is counted
+  /// at once, and written down with the next other change of it.
   void dial_failed(const PeerId& peer, std::span<const Multiaddr> tried, WallTime now);
   /// The last connection to it is gone. `received` and `sent`: bytes of the connections since
   /// connected().
@@ -280,6 +291,12 @@ class PeerBook {
 
   // peer_book.cpp: what is learnt, and what became of it.
   bool is_protected(const Peer& peer) const;
+  /// `now` as the time of something that has happened: never before `not_before_`.
+  WallTime stamp(WallTime now) const { return std::max(now, not_before_); }
+  /// How old something of `then` is; nothing while `now` is not to be believed.
+  Duration age(WallTime then, WallTime now) const;
+  /// Takes down that `peer` was proven by now, if it was and the time is known.
+  void note_success(Peer& peer, WallTime now);
   bool has_name(const PeerId& peer) const { return named_.contains(peer); }
   NetworkGroup teller_of(const Learnt& learnt, const NetworkGroup& address) const;
   /// Takes the record of `learnt`. False: it is older than the one we have.
@@ -310,12 +327,13 @@ class PeerBook {
   // peer_book_bans.cpp
   WallTime end_of_next_ban(const Peer& peer, WallTime now) const;
   bool is_banned(const Multiaddr& address, WallTime now) const;
+  const Ban* find_ban(const std::variant<PeerId, resources::Prefix>& who) const;
+  /// One by events neither shortens what is there nor takes it from a person.
   Result<> put_ban(Ban ban, WallTime now);
   void lift(const PeerId& peer);
   void lift(const resources::Prefix& prefix);
   bool make_room_for_ban(bool by_person, WallTime now);
   void erase_ended_bans(WallTime now);
-  void count_prefix(const resources::Prefix& prefix, int change);
   void strike(const Peer& peer, WallTime until, WallTime now);
   std::optional<IpAddress> proven_ip(const Peer& peer) const;
 
@@ -332,7 +350,8 @@ class PeerBook {
   std::map<std::string, PeerId, std::less<>> names_;
   std::map<PeerId, std::size_t> named_;  ///< How many names each has.
   std::size_t record_bytes_ = 0;         ///< Of all records in peers_.
-  WallTime last_dialled_{};              ///< When some dial worked for the last time.
+  WallTime not_before_;                  ///< The latest time that was stored, or pruned at.
+  std::uint64_t dials_worked_ = 0;       ///< Dials of ours, of any peer, since the start.
   BookChanges changes_;
   bool told_changed_ = false;
   std::function<void()> tell_changed_;

@@ -53,7 +53,7 @@ std::optional<WallTime> PeerBook::report(const PeerId& id, ReputationEvent event
   if (config_.reputation.weights[static_cast<std::size_t>(event)] >= 0) return std::nullopt;
   const WallTime until = end_of_next_ban(peer, now);
   const std::uint32_t bans =
-      elapsed(peer.last_ban_end, now) > config_.reputation.ban_time_max ? 0 : peer.bans;
+      age(peer.last_ban_end, now) > config_.reputation.ban_time_max ? 0 : peer.bans;
   if (!put_ban({.who = id, .until = until, .reason = std::string(reputation_event_name(event))},
                now)) {
     return std::nullopt;  // Ten thousand bans that persons made.
@@ -67,7 +67,7 @@ std::optional<WallTime> PeerBook::report(const PeerId& id, ReputationEvent event
 WallTime PeerBook::end_of_next_ban(const Peer& peer, WallTime now) const {
   const ReputationConfig& config = config_.reputation;
   Duration time = config.ban_time_min;
-  if (elapsed(peer.last_ban_end, now) <= config.ban_time_max) {
+  if (age(peer.last_ban_end, now) <= config.ban_time_max) {
     for (std::uint32_t i = 0; i < peer.bans && time < config.ban_time_max; ++i) time *= 2;
   }
   return later(now, std::min(time, config.ban_time_max));
@@ -114,7 +114,7 @@ void PeerBook::strike(const Peer& peer, WallTime until, WallTime now) {
     found = strikes_.emplace(prefix, Strikes{}).first;
   }
   Strikes& strikes = found->second;
-  if (elapsed(strikes.last, now) > kStrikeTime) strikes.peers.clear();
+  if (age(strikes.last, now) > kStrikeTime) strikes.peers.clear();
   strikes.last = std::max(strikes.last, stamp(now));
   strikes.peers.insert(peer.id);
   if (strikes.peers.size() < kStrikesForBan) return;
@@ -122,13 +122,15 @@ void PeerBook::strike(const Peer& peer, WallTime until, WallTime now) {
   // Nobody that a person chose is shut out by what its neighbours did.
   for (const auto& [id, other] : peers_) {
     if (!other.kept && !other.pinned) continue;
-    for (const AddressEntry& entry : other.addresses) {
-      const auto endpoint = entry.address.endpoint();
-      if (endpoint && prefix.contains(endpoint->ip)) return;
-    }
+    const auto in_prefix = [&prefix](const Multiaddr& address) {
+      const auto endpoint = address.endpoint();
+      return endpoint && prefix.contains(endpoint->ip);
+    };
+    if (std::ranges::any_of(other.addresses, in_prefix, &AddressEntry::address)) return;
+    const auto connection = connections_.find(id);
+    if (connection == connections_.end() || !connection->second.remote) continue;
+    if (in_prefix(*connection->second.remote)) return;
   }
-  const auto known = prefix_bans_.find(prefix);
-  if (known != prefix_bans_.end() && known->second.until >= until) return;
   const WallTime end = ip->is_private() ? std::min(until, later(now, kPrivateBanMax)) : until;
   const auto put = put_ban(
       {.who = prefix, .until = end, .reason = fmt::format("{} banned peers", kStrikesForBan)}, now);
@@ -137,10 +139,27 @@ void PeerBook::strike(const Peer& peer, WallTime until, WallTime now) {
 
 // ---------------------------------------------------------------------------------------- bans
 
+const Ban* PeerBook::find_ban(const std::variant<PeerId, Prefix>& who) const {
+  if (const PeerId* const peer = std::get_if<PeerId>(&who)) {
+    const auto found = peer_bans_.find(*peer);
+    return found == peer_bans_.end() ? nullptr : &found->second;
+  }
+  const auto found = prefix_bans_.find(std::get<Prefix>(who));
+  return found == prefix_bans_.end() ? nullptr : &found->second;
+}
+
 Result<> PeerBook::put_ban(Ban ban, WallTime now) {
   const PeerId* const peer = std::get_if<PeerId>(&ban.who);
-  const bool known = peer != nullptr ? peer_bans_.contains(*peer)
-                                     : prefix_bans_.contains(std::get<Prefix>(ban.who));
+  const Ban* const before = find_ban(ban.who);
+  const bool known = before != nullptr;
+  if (known && before->until > now && !ban.by_person) {
+    // Events only make a ban longer; one by a person stays one, with what the person said.
+    if (before->until >= ban.until) return {};
+    if (before->by_person) {
+      ban.by_person = true;
+      ban.reason = before->reason;
+    }
+  }
   if (!known && !make_room_for_ban(ban.by_person, now)) {
     return fail(ErrorCode::kLimited,
                 fmt::format("{} bans are the most, and none of them ends by itself",

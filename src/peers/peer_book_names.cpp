@@ -152,9 +152,10 @@ void PeerBook::set_anchors(const std::vector<PeerId>& anchors) {
 // --------------------------------------------------------------------------------------- storing
 
 std::size_t PeerBook::prune(WallTime now) {
+  not_before_ = std::max(not_before_, now);
   erase_ended_bans(now);
-  std::erase_if(strikes_, [now](const auto& entry) {
-    return elapsed(entry.second.last, now) > std::chrono::hours(24);
+  std::erase_if(strikes_, [this, now](const auto& entry) {
+    return age(entry.second.last, now) > std::chrono::hours(24);
   });
   const Duration unseen = config_.limits.unseen_time_max;
   std::vector<PeerId> gone;
@@ -164,7 +165,7 @@ std::size_t PeerBook::prune(WallTime now) {
     for (const AddressEntry& entry : peer.addresses) {
       if (entry.origin == Origin::kManual) continue;
       const WallTime last = std::max(entry.learnt, entry.last_success);
-      if (worn_out(peer, entry, now) || elapsed(last, now) > unseen) {
+      if (worn_out(peer, entry, now) || age(last, now) > unseen) {
         dropped.push_back(entry.address);
       }
     }
@@ -173,7 +174,7 @@ std::size_t PeerBook::prune(WallTime now) {
     const WallTime last =
         std::max(peer.last_seen, peer.last_ban_end < now ? peer.last_ban_end : WallTime{});
     const bool never_here = peer.last_seen == WallTime{};
-    if (peer.addresses.empty() && (never_here || elapsed(last, now) > unseen)) gone.push_back(id);
+    if (peer.addresses.empty() && (never_here || age(last, now) > unseen)) gone.push_back(id);
   }
   for (const PeerId& id : gone) erase_peer(peers_.find(id));
   return gone.size();
@@ -195,6 +196,23 @@ void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vect
     }
     left_out = !good || !put_ban(std::move(ban), now) || left_out;
   }
+  const auto happened = [this, now](WallTime& time) {
+    time = past(time, now);
+    not_before_ = std::max(not_before_, time);
+  };
+  for (Peer& stored : peers) {
+    for (WallTime* time : {&stored.first_seen, &stored.last_seen, &stored.first_success}) {
+      happened(*time);
+    }
+    for (AddressEntry& entry : stored.addresses) {
+      for (WallTime* time : {&entry.learnt, &entry.last_success, &entry.last_failure}) {
+        happened(*time);
+      }
+    }
+    if (const auto raw = stored.reputation.raw_score()) {
+      stored.reputation = Reputation::restore(*raw, past(stored.reputation.at(), now));
+    }
+  }
   // Those that persons care for first: they must find a place.
   std::ranges::sort(peers, std::ranges::greater{}, [this](const Peer& peer) {
     return std::tuple(peer.kept || peer.pinned || has_name(peer.id), peer.anchor, peer.proven(),
@@ -208,16 +226,10 @@ void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vect
     }
     std::vector<AddressEntry> addresses = std::exchange(stored.addresses, {});
     std::shared_ptr<const SignedRecord> record = std::exchange(stored.record, nullptr);
-    stored.first_seen = past(stored.first_seen, now);
-    stored.last_seen = past(stored.last_seen, now);
-    stored.first_success = past(stored.first_success, now);
     stored.last_ban_end = std::max(stored.last_ban_end, WallTime{});
     stored.banned_until = {};
     if (stored.latency && *stored.latency < Duration::zero()) stored.latency.reset();
     if (stored.public_key.size() > config_.limits.key_bytes_max) stored.public_key.clear();
-    if (const auto raw = stored.reputation.raw_score()) {
-      stored.reputation = Reputation::restore(*raw, past(stored.reputation.at(), now));
-    }
     if (const auto ban = peer_bans_.find(stored.id); ban != peer_bans_.end()) {
       stored.banned_until = ban->second.until;
     }
@@ -235,9 +247,7 @@ void PeerBook::restore(std::vector<Peer> peers, std::vector<Ban> bans, std::vect
       }
       entry.address = plain->address;
       entry.group = plain->group;
-      entry.learnt = past(entry.learnt, now);
-      entry.last_success = past(entry.last_success, now);
-      entry.last_failure = past(entry.last_failure, now);
+      entry.failed_after = 0;
       if (!give_place(peer, entry, now)) {
         left_out = true;
         continue;

@@ -19,6 +19,8 @@ constexpr std::uint32_t kFailuresCounted = 8;
 // Records of one network in one answer.
 constexpr std::size_t kRecordsPerGroup = 2;
 
+bool of_person(Origin origin) { return origin == Origin::kManual || origin == Origin::kBootstrap; }
+
 bool of_link_or_person(Origin origin) {
   switch (origin) {
     case Origin::kManual:
@@ -32,11 +34,12 @@ bool of_link_or_person(Origin origin) {
   return false;
 }
 
-bool can_be_dialled(const Multiaddr& address) {
+bool can_be_dialled(const Multiaddr& address, bool simulated) {
   const auto parts = address.components();
   if (parts.empty()) return false;
   for (const auto& part : parts) {
     if (part.protocol == Protocol::kUnix || part.protocol == Protocol::kHttpPath) return false;
+    if (part.protocol == Protocol::kMemory && !simulated) return false;
   }
   switch (parts.front().protocol) {
     case Protocol::kIp4:
@@ -77,18 +80,18 @@ std::optional<AddressEntry> PeerBook::usable(const PeerId& peer, const Multiaddr
   AddressEntry entry;
   entry.address = address.without_peer();
   if (entry.address != address && address.peer_id() != peer) return std::nullopt;
-  if (!can_be_dialled(entry.address)) return std::nullopt;
+  if (!can_be_dialled(entry.address, config_.simulated)) return std::nullopt;
   entry.group = network_group(entry.address);
   return entry;
 }
 
 Bucket PeerBook::bucket_for(const AddressEntry& entry) const {
-  const auto local = NetworkGroup::Kind::kLocal;
-  if (of_link_or_person(entry.origin) ||
-      (entry.group.kind == local && entry.teller.kind == local)) {
-    return AddressTable::local_bucket();
-  }
-  return table_.new_bucket(entry.group, entry.teller);
+  // Anybody on the link may name addresses that are elsewhere.
+  const bool local = entry.group.kind == NetworkGroup::Kind::kLocal;
+  const bool believed =
+      local ? of_link_or_person(entry.origin) || entry.teller.kind == NetworkGroup::Kind::kLocal
+            : of_person(entry.origin);
+  return believed ? AddressTable::local_bucket() : table_.new_bucket(entry.group, entry.teller);
 }
 
 bool PeerBook::give_place(const Peer& peer, const AddressEntry& entry, WallTime now) {
@@ -147,14 +150,16 @@ bool PeerBook::make_room_in(const Bucket& bucket, const Peer& newcomer, const Ad
 
 bool PeerBook::make_room_in(Peer& peer, const AddressEntry& newcomer, WallTime now) {
   if (peer.addresses.size() < config_.limits.addresses_per_peer_max) return true;
+  // Of a person's addresses one goes only for another, and only when there are no others.
   const bool wanted = newcomer.origin == Origin::kManual;
   const AddressEntry* worst = nullptr;
   const auto badness = [](const AddressEntry& old) {
-    return std::tuple(old.failures, old.last_success == WallTime{}, old.origin,
+    return std::tuple(old.origin != Origin::kManual, old.failures, old.last_success == WallTime{},
+                      old.origin,
                       -std::max(old.learnt, old.last_success).time_since_epoch().count());
   };
   for (const AddressEntry& old : peer.addresses) {
-    if (old.origin == Origin::kManual) continue;
+    if (old.origin == Origin::kManual && !wanted) continue;
     const bool better = newcomer.origin < old.origin && old.last_success == WallTime{};
     if (!wanted && !better && old.failures == 0 && !too_old(old, now)) continue;
     if (worst == nullptr || badness(old) > badness(*worst)) worst = &old;
@@ -168,11 +173,11 @@ bool PeerBook::worn_out(const Peer& peer, const AddressEntry& entry, WallTime no
   if (entry.failures < config_.limits.failures_max || entry.origin == Origin::kManual) return false;
   if (is_protected(peer)) return false;
   return entry.last_success == WallTime{} ||
-         elapsed(entry.last_success, now) > config_.limits.proven_time_min;
+         age(entry.last_success, now) > config_.limits.proven_time_min;
 }
 
 bool PeerBook::too_old(const AddressEntry& entry, WallTime now) const {
-  return elapsed(std::max(entry.learnt, entry.last_success), now) > config_.limits.old_time_min;
+  return age(std::max(entry.learnt, entry.last_success), now) > config_.limits.old_time_min;
 }
 
 void PeerBook::drop_address(Peer& peer, const Multiaddr& address) {

@@ -418,5 +418,163 @@ TEST(PeerBook, AClockThatRunsBackwardsBreaksNothing) {
   }
 }
 
+std::vector<Peer> copy_of(const PeerBook& book) {
+  std::vector<Peer> peers;
+  for (const auto& [id, known] : book.all()) peers.push_back(known);
+  return peers;
+}
+
+TEST(PeerBook, AStartBeforeTheClockIsSetForgetsNobody) {
+  Fixture before;
+  const auto far = quic(20, 1, 1, 1), at = quic(21, 1, 1, 1);
+  before.learn(peer(1), {far});
+  before.book.connected(peer(2), at, kNow);
+  before.book.disconnected(peer(2), 1, 1, kNow);
+  const std::string stored = dump(before.book);
+
+  Fixture f;
+  f.now = WallTime{} + 1min;
+  f.book.restore(copy_of(before.book), {}, {}, f.now);
+  EXPECT_EQ(dump(f.book), stored);
+  EXPECT_FALSE(f.book.has_changes());
+  EXPECT_EQ(f.book.prune(f.now), 0u);
+  // What happens meanwhile is not of 1970, and makes nobody a friend of half a century.
+  f.book.connected(peer(2), at, f.now);
+  EXPECT_EQ(f.book.find(peer(2))->addresses.at(0).last_success, kNow);
+  f.learn(peer(3), {quic(22, 1, 1, 1)});
+  f.book.connected(peer(3), quic(22, 1, 1, 1), f.now);
+  EXPECT_EQ(f.book.find(peer(3))->first_success, WallTime{});
+  f.now += std::chrono::hours(1);
+  EXPECT_EQ(f.book.prune(f.now), 0u);
+  f.book.check_invariants();
+
+  f.now = kNow + std::chrono::hours(24 * 10);  // The time is known.
+  f.book.heard(peer(3), f.now);
+  EXPECT_EQ(f.book.find(peer(3))->first_success, f.now);
+  f.book.disconnected(peer(2), 1, 1, f.now);
+  f.book.disconnected(peer(3), 1, 1, f.now);
+  EXPECT_EQ(f.book.prune(f.now), 0u);
+  EXPECT_EQ(f.book.all().size(), 3u);
+  EXPECT_TRUE(has_address(f.book.find(peer(1))->addresses, far));
+  EXPECT_TRUE(has_address(f.book.find(peer(3))->addresses, quic(22, 1, 1, 1)));
+  f.now += std::chrono::hours(24 * 31);
+  EXPECT_EQ(f.book.prune(f.now), 3u) << "from now on time passes";
+}
+
+TEST(PeerBook, AClockThatWasNeverSetProvesNobody) {
+  Fixture f;
+  f.now = WallTime{} + 1min;
+  f.book.connected(peer(1), quic(20, 1, 1, 1), f.now);
+  EXPECT_TRUE(f.book.find(peer(1))->proven());
+  EXPECT_EQ(f.book.find(peer(1))->first_success, WallTime{});
+  f.book.heard(peer(1), kNow);
+  EXPECT_EQ(f.book.find(peer(1))->first_success, kNow);
+}
+
+TEST(PeerBook, NoTimeThatNoClockCanHaveShownStopsTheAgeing) {
+  Fixture before;
+  before.learn(peer(1), {quic(20, 1, 1, 1)});
+  std::vector<Peer> stored = copy_of(before.book);
+  stored.at(0).last_seen = WallTime::max();
+  stored.at(0).addresses.at(0).learnt = kNow + std::chrono::hours(24 * 365 * 40);
+  Fixture f;
+  f.book.restore(std::move(stored), {}, {}, kNow);
+  EXPECT_EQ(f.book.find(peer(1))->last_seen, kNow);
+  EXPECT_EQ(f.book.prune(kNow + std::chrono::hours(24 * 31)), 1u);
+}
+
+TEST(PeerBook, FailuresCountAlsoAfterTheClockWentBack) {
+  Fixture f;
+  const auto bad = quic(20, 1, 1, 1);
+  f.learn(peer(1), {bad});
+  f.book.connected(peer(2), quic(21, 1, 1, 1), f.now);
+  f.book.dial_failed(peer(1), std::vector{bad}, f.now);
+  f.now -= std::chrono::hours(24 * 365);
+  for (std::uint32_t i = 2; i <= 5; ++i) {
+    f.book.connected(peer(2), quic(21, 1, 1, 1), f.now);
+    f.now += 1min;
+    f.book.dial_failed(peer(1), std::vector{bad}, f.now);
+    EXPECT_EQ(f.book.find(peer(1))->addresses.at(0).failures, i);
+  }
+}
+
+TEST(PeerBook, WritesNothingWhileItsOwnNetworkIsDown) {
+  Fixture f;
+  const auto at = quic(20, 1, 1, 1);
+  f.learn(peer(1), {at});
+  f.book.dial_failed(peer(1), std::vector{at}, f.now);
+  f.book.take_changes();
+  for (int i = 0; i < 100; ++i) {
+    f.now += 2s;
+    f.book.dial_failed(peer(1), std::vector{at}, f.now);
+    f.book.dial_failed(peer(1), {}, f.now);
+  }
+  EXPECT_FALSE(f.book.has_changes());
+  EXPECT_EQ(f.book.find(peer(1))->failures, 201u);
+}
+
+TEST(PeerBook, ATypedAddressTakesThePlaceOfTheTypedOneThatFailsMostOrIsOldest) {
+  Fixture f;
+  const auto nth = [](unsigned i) { return quic(20 + i, 1, 1, 1); };
+  for (unsigned i = 0; i < 16; ++i) {
+    f.now += 1s;
+    ASSERT_TRUE(f.book.keep(peer(1), nth(i), f.now)) << i;
+  }
+  f.book.dial_failed(peer(1), std::vector{nth(5)}, f.now);
+  EXPECT_EQ(f.learn(peer(1), {nth(90)}), 0u) << "only a person's goes before a person's";
+  ASSERT_TRUE(f.book.keep(peer(1), nth(16), f.now));
+  EXPECT_FALSE(has_address(f.book.find(peer(1))->addresses, nth(5)));
+  EXPECT_TRUE(has_address(f.book.find(peer(1))->addresses, nth(16)));
+  ASSERT_TRUE(f.book.keep(peer(1), nth(17), f.now));
+  EXPECT_FALSE(has_address(f.book.find(peer(1))->addresses, nth(0)));
+  EXPECT_EQ(f.book.find(peer(1))->addresses.size(), 16u);
+  f.book.check_invariants();
+}
+
+TEST(PeerBook, WhoIsHeardOnTheLinkIsBelievedOfTheLinkOnly) {
+  for (const Origin origin : {Origin::kMdns, Origin::kBeacon}) {
+    Fixture f;
+    for (unsigned i = 0; i < 5'000; ++i) {
+      f.learn(peer(10 + i), {quic(20 + i % 70, i % 251, 1, 1)}, origin);
+    }
+    const limits::Peers limits;
+    EXPECT_EQ(f.book.table().size(Part::kLocal), 0u);
+    EXPECT_LE(f.book.addresses(), limits.new_buckets_per_teller * limits.bucket_places);
+    EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 1, 1)}, origin), 1u);
+    EXPECT_EQ(f.learn(peer(2), {quic(30, 1, 1, 1)}, Origin::kBootstrap), 1u);
+    EXPECT_TRUE(f.book.keep(peer(3), quic(31, 1, 1, 1), f.now));
+    EXPECT_EQ(f.book.table().size(Part::kLocal), 3u);
+    f.book.check_invariants();
+  }
+}
+
+TEST(PeerBook, AProvenAddressKeepsItsPlaceWhenTheLinkNamesIt) {
+  Fixture f;
+  const auto at = quic(20, 1, 1, 1);
+  f.learn(peer(1), {at});
+  f.book.connected(peer(1), at, f.now);
+  f.learn(peer(1), {at}, Origin::kMdns);
+  EXPECT_EQ(f.book.find(peer(1))->addresses.at(0).origin, Origin::kMdns);
+  EXPECT_EQ(f.book.table().size(Part::kProven), 1u);
+  f.book.check_invariants();
+}
+
+TEST(PeerBook, TakesAddressesOfTheMemoryTransportInASimulatedWorldOnly) {
+  std::mt19937_64 rng(1);
+  PeerBook book(peer(0), {}, rng);
+  const Learnt memory{
+      .peer = peer(1), .addresses = {Multiaddr::memory(7)}, .told_by = {}, .record = {}};
+  EXPECT_EQ(book.learn(memory, kNow), 0u);
+  EXPECT_EQ(book.keep(peer(1), Multiaddr::memory(7), kNow).error().code(),
+            ErrorCode::kInvalidArgument);
+  const Learnt behind{.peer = peer(1),
+                      .addresses = {address("/ip4/198.51.100.1/tcp/1/memory/7")},
+                      .told_by = {},
+                      .record = {}};
+  EXPECT_EQ(book.learn(behind, kNow), 0u);
+  Fixture f;
+  EXPECT_EQ(f.book.learn(memory, kNow), 1u);
+}
+
 }  // namespace
 }  // namespace warren::peers

@@ -236,6 +236,49 @@ TEST(Bans, OfAddressesByEventsSpareLoopbackAndKeptPeersAndArePrivatelyShort) {
   f.book.check_invariants();
 }
 
+TEST(Bans, EventsNeverShortenWhatAPersonSaidNorTakeItOver) {
+  for (const Duration length : {Duration(1min), Duration(1h)}) {
+    Fixture f;
+    const Prefix prefix = *Prefix::parse("192.168.1.5/32");
+    const WallTime until = f.now + length;
+    ASSERT_TRUE(f.book.ban(prefix, until, "by hand", f.now));
+    for (unsigned i = 1; i <= 4; ++i) {
+      f.book.connected(peer(i), std::nullopt, f.now, quic(192, 168, 1, 5, 50'000 + i));
+      ASSERT_TRUE(make_banned(f, peer(i)));
+    }
+    const Ban& now = f.book.prefix_bans().at(prefix);
+    EXPECT_EQ(now.until, std::max(until, f.now + 10min));
+    EXPECT_TRUE(now.by_person);
+    EXPECT_EQ(now.reason, "by hand");
+    f.book.check_invariants();
+  }
+  Fixture f;
+  f.learn(peer(1), {quic(20, 1, 1, 1)});
+  ASSERT_TRUE(f.book.ban(peer(1), f.now + 1min, "by hand", f.now));
+  EXPECT_FALSE(make_banned(f, peer(1)));
+  EXPECT_EQ(f.book.peer_bans().at(peer(1)).until, f.now + 1min);
+  EXPECT_TRUE(f.book.peer_bans().at(peer(1)).by_person);
+}
+
+TEST(Bans, OfAddressesByEventsSparePinnedPeersThatAreConnectedFromThere) {
+  for (const bool kept : {true, false}) {
+    Fixture f;
+    f.book.connected(peer(50), std::nullopt, f.now, quic(20, 1, 1, 1, 40'000));
+    ASSERT_TRUE(kept ? f.book.keep(peer(50), std::nullopt, f.now) : f.book.pin(peer(50), f.now));
+    for (unsigned i = 1; i <= 4; ++i) {
+      f.book.connected(peer(i), std::nullopt, f.now, quic(20, 1, 1, 1, 50'000 + i));
+      ASSERT_TRUE(make_banned(f, peer(i)));
+    }
+    EXPECT_TRUE(f.book.prefix_bans().empty());
+    f.book.disconnected(peer(50), 1, 1, f.now);
+    for (unsigned i = 5; i <= 8; ++i) {
+      f.book.connected(peer(i), std::nullopt, f.now, quic(20, 1, 1, 1, 50'000 + i));
+      ASSERT_TRUE(make_banned(f, peer(i)));
+    }
+    EXPECT_FALSE(f.book.prefix_bans().empty());
+  }
+}
+
 TEST(Bans, AreBoundedAndThoseOfPersonsGoLast) {
   limits::Peers limits;
   limits.bans_max = 100;

@@ -67,7 +67,7 @@ class TemporaryFolder {
 };
 
 /// What a store keeps, as text that can be compared. Not `exact`: without what is written down with
-/// the next change only (a sign of life, a round trip, being told again).
+/// the next change only (a sign of life, a round trip, a failed dial, being told again).
 inline std::string dump(const std::map<PeerId, Peer>& peers, const std::vector<Ban>& bans,
                         const std::vector<NameEntry>& names, bool exact = true) {
   const auto ns = [](WallTime time) { return time.time_since_epoch().count(); };
@@ -77,11 +77,11 @@ inline std::string dump(const std::map<PeerId, Peer>& peers, const std::vector<B
         "{} key {} {} seen {} {} {} tries {} {} rtt {} bytes {} {} score {} {} bans {} {} "
         "flags {}{}{} record {} {}\n",
         id.to_string(), to_hex(known.public_key), origin_name(known.origin), ns(known.first_seen),
-        exact ? ns(known.last_seen) : 0, ns(known.first_success), known.successes, known.failures,
-        known.latency && exact ? known.latency->count() : -1, known.bytes_received,
-        known.bytes_sent, known.reputation.raw_score().value_or(-1), ns(known.reputation.at()),
-        ns(known.last_ban_end), known.bans, known.kept, known.pinned, known.anchor,
-        known.record ? known.record->sequence : 0,
+        exact ? ns(known.last_seen) : 0, ns(known.first_success), known.successes,
+        exact ? known.failures : 0, known.latency && exact ? known.latency->count() : -1,
+        known.bytes_received, known.bytes_sent, known.reputation.raw_score().value_or(-1),
+        ns(known.reputation.at()), ns(known.last_ban_end), known.bans, known.kept, known.pinned,
+        known.anchor, known.record ? known.record->sequence : 0,
         known.record ? to_hex(known.record->envelope) : "");
     for (const AddressEntry& entry : known.addresses) {
       line += fmt::format("  {} {} teller {} at {} {} {} failures {}\n", entry.address.to_string(),
@@ -118,6 +118,7 @@ struct Fixture {
     BookConfig config;
     config.limits = limits;
     config.secret.fill(static_cast<std::uint8_t>(seed));
+    config.simulated = true;
     return config;
   }
   std::size_t learn(const PeerId& id, std::vector<Multiaddr> addresses,

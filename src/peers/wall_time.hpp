@@ -21,12 +21,17 @@ inline Duration elapsed(WallTime then, WallTime now) {
   return now - std::max(then, WallTime{});
 }
 
-/// A stored time of something that has happened: never before 1970, never after `now`.
-inline WallTime past(WallTime stored, WallTime now) {
-  return std::clamp(stored, WallTime{}, std::max(now, WallTime{}));
-}
+/// 2015: a clock that shows an earlier time was never set.
+inline constexpr WallTime kClockUnset{std::chrono::seconds(1'420'070'400)};
 
-/// `now` as the time of something that has happened: 1970 means never.
-inline WallTime stamp(WallTime now) { return std::max(now, WallTime{} + Duration(1)); }
+/// A stored time of something that has happened: never before 1970. One that is later than `now`
+/// may be right, and the clock not set yet; only what no clock of ours can have shown becomes
+/// `now`.
+inline WallTime past(WallTime stored, WallTime now) {
+  constexpr WallTime kUnsetLimit{std::chrono::seconds(4'102'444'800)};  // 2100.
+  constexpr Duration kSetLimit = std::chrono::hours(24 * 365 * 10);
+  const WallTime latest = now < kClockUnset ? kUnsetLimit : later(now, kSetLimit);
+  return stored > latest ? std::max(now, WallTime{}) : std::max(stored, WallTime{});
+}
 
 }  // namespace warren::peers

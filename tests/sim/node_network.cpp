@@ -152,6 +152,7 @@ void NodeNetwork::start(Member& member, Wire wire) {
   member.runtime = world.make_runtime(host);
   const crypto::PrivateKey key = key_of(host);
   node::NodeOptions options;
+  options.keeper.book.simulated = true;
   options.database = ":memory:";
   options.download_dir = (member.folder / "got").string();
   std::unique_ptr<transport::Transport> transport;

@@ -24,6 +24,7 @@ struct SimHost {
     const auto seed = key_seed == 0 ? static_cast<std::uint8_t>(host) : key_seed;
     const auto key = crypto::PrivateKey::from_seed(Bytes(32, seed));
     NodeOptions options;
+    options.keeper.book.simulated = true;
     options.listen = std::move(listen);
     options.database = ":memory:";
     options.download_dir = folder.path() + "/got";
