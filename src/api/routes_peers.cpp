@@ -69,7 +69,7 @@ awaitable<Result<Json>> disconnect(node::Node& node, Request request) {
   Fields fields(request.body);
   const std::string text = fields.required_text("peer");
   WARREN_CO_TRY_VOID(fields.finish());
-  WARREN_CO_TRY(const PeerId peer, node.disconnect(text));
+  WARREN_CO_TRY(const PeerId peer, co_await node.disconnect(text));
   co_return Json{{"peer_id", peer.to_string()}};
 }
 

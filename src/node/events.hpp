@@ -1,6 +1,7 @@
 #pragma once
 // What happens to a node's peers, as it happens.
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>

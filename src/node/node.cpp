@@ -134,10 +134,23 @@ void Node::start_watch() {
   }
   if (!tasks_.spawn(watch_addresses(std::move(*watch)))) return;
   watching_ = true;
-  swarm_.on_protocols_changed([this] { tell_sources(); });
+  swarm_.on_protocols_changed([this] { tell_links(); });
+}
+
+std::vector<std::pair<std::uint32_t, IpAddress>> Node::usable_interfaces() {
+  std::vector<std::pair<std::uint32_t, IpAddress>> usable;
+  const auto interfaces = runtime_.network_interfaces();
+  if (!interfaces) return usable;
+  for (const runtime::NetworkInterface& interface : *interfaces) {
+    if (!interface.up) continue;
+    for (const IpAddress& ip : interface.addresses) usable.emplace_back(interface.index, ip);
+  }
+  std::ranges::sort(usable);
+  return usable;
 }
 
 awaitable<void> Node::watch_addresses(std::unique_ptr<runtime::InterfaceWatch> watch) {
+  auto last = usable_interfaces();
   for (;;) {
     const auto changed = co_await watch->changed();
     if (!changed) {
@@ -146,6 +159,10 @@ awaitable<void> Node::watch_addresses(std::unique_ptr<runtime::InterfaceWatch> w
     }
     const auto settled = co_await runtime_.sleep_for(kAddressesSettleTime);
     if (!settled) co_return;
+    auto interfaces = usable_interfaces();
+    // The kernel tells of much that changes nothing, as of a lifetime that was renewed.
+    if (interfaces == last) continue;
+    last = std::move(interfaces);
     tell_sources();
     identify_.addresses_changed();
     keeper_.retry_now();
@@ -194,6 +211,12 @@ NodeStatus Node::status() const {
   }
   status.refused = swarm_.resources().snapshot().refused;
   status.warnings = warnings_;
+  for (const Source& entry : sources_) {
+    if (!entry.problem.empty()) status.warnings.push_back(problem_of(entry));
+  }
+  if (const auto trouble = keeper_.trouble()) {
+    status.warnings.push_back("what is known of peers is not kept: " + trouble->message());
+  }
   return status;
 }
 

@@ -134,7 +134,7 @@ class Node final : private discovery::PeerSink {
   awaitable<Result<PeerId>> add_peer(AddPeer what, TimePoint deadline);
   /// Closes every connection to it and does not dial it for a while. Errors: find_peer(); kNotFound
   /// when it is not connected.
-  Result<PeerId> disconnect(std::string_view peer);
+  awaitable<Result<PeerId>> disconnect(std::string peer);
   /// disconnect(), and forgets all about it but a ban. Errors: find_peer(), kNotFound.
   awaitable<Result<PeerId>> remove_peer(std::string peer);
   /// Bans a peer (as find_peer() takes it), an IP address or a prefix, closes its connections, and
@@ -197,13 +197,22 @@ class Node final : private discovery::PeerSink {
   Result<> listen_all();
   void start_watch();
   awaitable<void> watch_addresses(std::unique_ptr<runtime::InterfaceWatch> watch);
+  std::vector<std::pair<std::uint32_t, IpAddress>> usable_interfaces();
   void tell_sources();
+  /// Only those that announce our addresses.
+  void tell_links();
   void start_discovery();
+  struct Source {
+    std::unique_ptr<discovery::PeerSource> source;
+    std::string problem;  ///< Why it does not run; empty when it does.
+  };
+  static std::string problem_of(const Source& entry);
   void start_source(std::unique_ptr<discovery::PeerSource> source);
   awaitable<void> end_source(std::string name);
   void start_mdns();
   void start_beacon();
   void start_bootstrap();
+  awaitable<Result<PeerId>> dial_bootstrap(Multiaddr address, TimePoint deadline);
   void start_exchange();
   std::vector<discovery::ExchangeCandidate> exchange_candidates() const;
   std::vector<std::shared_ptr<const peers::SignedRecord>> records_for(const PeerId& asker,
@@ -222,11 +231,6 @@ class Node final : private discovery::PeerSink {
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name);
   awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid);
   Result<> take_job_slot();
-
-  struct Source {
-    std::unique_ptr<discovery::PeerSource> source;
-    std::string problem;
-  };
 
   runtime::Runtime& runtime_;
   crypto::PrivateKey identity_;

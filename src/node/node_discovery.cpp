@@ -25,7 +25,6 @@ void Node::start_source(std::unique_ptr<discovery::PeerSource> source) {
   if (const auto begun = entry.source->start(*this); !begun) {
     // A node without it still finds peers in the other ways, and does what it is told to by hand.
     entry.problem = begun.error().message();
-    warnings_.push_back(fmt::format("{} does not run: {}", entry.source->name(), entry.problem));
   }
 }
 
@@ -38,6 +37,7 @@ awaitable<void> Node::end_source(std::string name) {
   sources_.erase(found);
   if (exchange_ == ended.source.get()) exchange_ = nullptr;
   if (beacon_ == ended.source.get()) beacon_ = nullptr;
+  keeper_.forget_source(name);
   if (ended.problem.empty()) co_await ended.source->stop();
 }
 
@@ -62,7 +62,7 @@ void Node::start_beacon() {
 void Node::start_bootstrap() {
   discovery::BootstrapHooks hooks;
   hooks.dial = [this](Multiaddr address, TimePoint deadline) {
-    return keeper_.dial(std::move(address), deadline);
+    return dial_bootstrap(std::move(address), deadline);
   };
   hooks.connected_peers = [this] { return keeper_.manager().counts().connected; };
   hooks.is_connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
@@ -70,6 +70,12 @@ void Node::start_bootstrap() {
                                                              options_.bootstrap);
   bootstrap_ = source.get();
   start_source(std::move(source));
+}
+
+awaitable<Result<PeerId>> Node::dial_bootstrap(Multiaddr address, TimePoint deadline) {
+  WARREN_CO_TRY(const PeerKeeper::Reached reached,
+                co_await keeper_.dial(std::move(address), deadline));
+  co_return reached.peer;
 }
 
 void Node::start_exchange() {
@@ -124,6 +130,13 @@ void Node::tell_sources() {
   }
 }
 
+void Node::tell_links() {
+  for (Source& entry : sources_) {
+    const bool is_list = entry.source.get() == bootstrap_;
+    if (entry.problem.empty() && !is_list) entry.source->addresses_changed();
+  }
+}
+
 void Node::refresh() {
   for (Source& entry : sources_) {
     if (entry.problem.empty()) entry.source->refresh();
@@ -155,7 +168,6 @@ awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
     options_.measure = settings.measure;
     serve_measurements(settings.measure);
   }
-  const std::size_t warnings_before = warnings_.size();
   if (settings.mdns_changed) {
     co_await end_source(std::string(discovery::kMdnsName));
     options_.mdns = std::move(settings.mdns);
@@ -171,10 +183,15 @@ awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
     options_.exchange = settings.exchange;
     start_exchange();
   }
-  if (warnings_.size() > warnings_before) {
-    co_return fail(ErrorCode::kUnsupported, warnings_.back());
+  for (const Source& entry : sources_) {
+    if (entry.problem.empty()) continue;
+    co_return fail(ErrorCode::kUnsupported, problem_of(entry));
   }
   co_return Result<>{};
+}
+
+std::string Node::problem_of(const Source& entry) {
+  return fmt::format("{} does not run: {}", entry.source->name(), entry.problem);
 }
 
 void Node::serve_measurements(protocols::Audience audience) {

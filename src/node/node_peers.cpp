@@ -44,6 +44,9 @@ PeerView Node::view_of(const PeerId& peer_id) const {
       add_once(view.addresses, connection->info().remote_address.with_peer(peer_id));
     }
   }
+  const auto [received_before, sent_before] = keeper_.bytes_before(peer_id);
+  view.bytes_received += received_before;
+  view.bytes_sent += sent_before;
   if (view.connected) {
     view.path = path_of(connections.front()->info());
     const Duration rtt = connections.front()->stats().rtt;
@@ -66,9 +69,7 @@ PeerView Node::view_of(const PeerId& peer_id) const {
     view.connected_for = runtime_.now() - *since;
   }
   if (const peers::Peer* known = book.find(peer_id)) {
-    // Nobody but a person has us dial a peer that no source told of.
-    const bool by_hand = known->origin == peers::Origin::kInbound && view.outbound;
-    view.via = peers::origin_name(by_hand ? peers::Origin::kManual : known->origin);
+    view.via = peers::origin_name(known->origin);
     view.kept = known->kept;
     view.pinned = known->pinned;
     view.anchor = known->anchor;
@@ -147,16 +148,23 @@ awaitable<Result<PeerId>> Node::reach(std::string target, TimePoint deadline) {
     if (address.peer_id() == id()) {
       co_return fail(ErrorCode::kInvalidArgument, "that is the address of this node itself");
     }
-    co_return co_await keeper_.dial(address, deadline);
+    if (const auto named = address.peer_id()) keeper_.come_back(*named);
+    WARREN_CO_TRY(const PeerKeeper::Reached reached, co_await keeper_.dial(address, deadline));
+    keeper_.come_back(reached.peer);
+    // A person named the address: that is how the peer is known, if no source told of it.
+    if (manual_ != nullptr) manual_->add(reached.peer, address, runtime_.now());
+    co_return reached.peer;
   }
   WARREN_CO_TRY(const PeerId peer, find_peer(target));
   if (peer == id()) co_return fail(ErrorCode::kInvalidArgument, "that is this node itself");
+  keeper_.come_back(peer);
   co_return co_await keeper_.dial(peer, deadline);
 }
 
 awaitable<Result<PeerId>> Node::connect(std::string target, TimePoint deadline) {
   WARREN_CO_TRY(const PeerId peer, co_await reach(target, deadline));
   WARREN_CO_TRY_VOID(remember(peer, target));
+  WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;
 }
 
@@ -164,7 +172,6 @@ Result<> Node::remember(const PeerId& peer, const std::string& target) {
   std::optional<Multiaddr> address;
   if (target.starts_with('/')) {
     WARREN_TRY(address, Multiaddr::parse(target));
-    if (manual_ != nullptr) manual_->add(peer, *address, runtime_.now());
     address = address->without_peer();
   }
   return keeper_.keep(peer, address);
@@ -213,27 +220,32 @@ awaitable<Result<PeerId>> Node::add_peer(AddPeer what, TimePoint deadline) {
 
 /// Dials `address` and refuses whoever is not `expected`.
 awaitable<Result<>> Node::expect_key(Multiaddr address, PeerId expected, TimePoint deadline) {
-  const bool was_connected = swarm_.is_connected(expected);
-  WARREN_CO_TRY(const PeerId found, co_await keeper_.dial(std::move(address), deadline));
-  if (found == expected) co_return Result<>{};
-  if (!was_connected) swarm_.disconnect(found, swarm::CloseCode::kGated, "another key is expected");
-  co_return fail(other_key(expected, found));
+  WARREN_CO_TRY(const PeerKeeper::Reached found,
+                co_await keeper_.dial(std::move(address), deadline));
+  if (found.peer == expected) co_return Result<>{};
+  // What was there before for another reason stays.
+  if (found.fresh) keeper_.turn_away(found.peer);
+  co_return fail(other_key(expected, found.peer));
 }
 
-Result<PeerId> Node::disconnect(std::string_view text) {
-  WARREN_TRY(const PeerId peer, find_peer(text));
-  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
-  if (keeper_.leave(peer) == 0) {
-    return fail(ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.to_string()),
-                "'warren peers' lists the peers that are");
+awaitable<Result<PeerId>> Node::disconnect(std::string text) {
+  WARREN_CO_TRY(const PeerId peer, find_peer(text));
+  const peers::Peer* known = keeper_.book().find(peer);
+  const bool was_kept = known != nullptr && known->kept;
+  if (!was_kept && !swarm_.is_connected(peer)) {
+    co_return fail(ErrorCode::kNotFound, fmt::format("peer {} is not connected", peer.to_string()),
+                   "'warren peers' lists the peers that are");
   }
-  return peer;
+  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
+  keeper_.leave(peer);
+  WARREN_CO_TRY_VOID(co_await keeper_.flush());
+  co_return peer;
 }
 
 awaitable<Result<PeerId>> Node::remove_peer(std::string text) {
   WARREN_CO_TRY(const PeerId peer, find_peer(text));
-  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
   WARREN_CO_TRY_VOID(keeper_.remove(peer));
+  if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
   WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;
 }

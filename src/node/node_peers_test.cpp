@@ -124,8 +124,8 @@ TEST_F(NodePeersTest, ARemovedPeerIsForgotten) {
   ASSERT_TRUE(add(b, {.address = plain(1), .expected_key = "", .name = "nas"}));
   ASSERT_TRUE(sim::run(world_, b.node->remove_peer("nas")));
   ASSERT_TRUE(run_until([&] { return !are_connected(a, b); }));
-  world_.run_for(20min);
-  EXPECT_FALSE(are_connected(a, b));
+  world_.run_for(5min);
+  EXPECT_FALSE(are_connected(a, b)) << "for a while not even the other one may come";
   EXPECT_FALSE(b.node->find_peer("nas"));
   EXPECT_FALSE(sim::run(world_, b.node->remove_peer(id(a)))) << "there is none any more";
 }
@@ -280,10 +280,13 @@ TEST_F(NodePeersTest, ALostPeerIsReplacedByOneThatExchangeTellsOf) {
 }
 
 TEST_F(NodePeersTest, WhatNoConnectedPeerHasIsLookedForAmongTheKnownOnes) {
-  Host& holder = start(1);
-  Host& b = start(2, [](NodeOptions& options) { options.keeper.manager.target_peers = 0; });
+  const auto seeks_nobody = [](NodeOptions& options) { options.keeper.manager.target_peers = 0; };
+  Host& holder = start(1, seeks_nobody);
+  Host& b = start(2, seeks_nobody);
   ASSERT_TRUE(sim::run(world_, b.node->reach(holder.address(1), world_.now() + 5s)));
-  ASSERT_TRUE(b.node->disconnect(id(holder)));
+  b.node->swarm().disconnect(holder.node->id());
+  world_.run_for(5min);
+  ASSERT_FALSE(are_connected(holder, b));
   const auto job = holder.node->share(holder.folder.write("data", "content"), "data");
   ASSERT_TRUE(job);
   ASSERT_TRUE(run_until([&] { return (*job)->result().has_value(); }));
@@ -296,6 +299,21 @@ TEST_F(NodePeersTest, WhatNoConnectedPeerHasIsLookedForAmongTheKnownOnes) {
   EXPECT_EQ(ended->state, transfer::State::kCompleted);
 }
 
+TEST_F(NodePeersTest, WhomAPersonDisconnectedIsKeptAwayFromBothSidesUntilThePersonAsksAgain) {
+  Host& a = start(1);
+  Host& b = start(2);
+  ASSERT_TRUE(add(b, {.address = plain(1), .expected_key = "", .name = ""}));
+  ASSERT_TRUE(run_until([&] { return are_connected(a, b); }));
+  ASSERT_TRUE(sim::run(world_, a.node->disconnect(id(b))));
+  ASSERT_TRUE(run_until([&] { return !are_connected(a, b); }));
+  a.node->refresh();
+  b.node->refresh();
+  world_.run_for(5min);
+  EXPECT_FALSE(are_connected(a, b)) << "the other one wants it, but this one's person does not";
+  ASSERT_TRUE(sim::run(world_, a.node->reach(b.address(2), world_.now() + 5s)));
+  EXPECT_TRUE(run_until([&] { return are_connected(a, b); }));
+}
+
 TEST_F(NodePeersTest, EventsTellOfConnections) {
   Host& a = start(1);
   Host& b = start(2);
@@ -304,7 +322,7 @@ TEST_F(NodePeersTest, EventsTellOfConnections) {
     if (event.peer == a.node->id()) kinds.push_back(event.kind);
   });
   ASSERT_TRUE(add(b, {.address = plain(1), .expected_key = "", .name = ""}));
-  ASSERT_TRUE(b.node->disconnect(id(a)));
+  ASSERT_TRUE(sim::run(world_, b.node->disconnect(id(a))));
   ASSERT_TRUE(run_until([&] { return kinds.size() == 4; }));
   using enum NodeEvent::Kind;
   EXPECT_THAT(kinds,

@@ -9,6 +9,7 @@
 namespace warren::node {
 namespace {
 
+/// As many as the manager dials by itself. Source: quality statement P17.
 constexpr std::size_t kSearchDialsMax = 8;
 constexpr Duration kSearchDialTimeMax = 10s;
 /// While something is looked for.
@@ -63,6 +64,7 @@ std::vector<PeerId> Node::not_asked_yet() {
       if (keeper_.sightings().is_near(id) != near || (!near && !peer.proven())) continue;
       if (peer.addresses.empty() || searched_.contains(id) || swarm_.is_connected(id)) continue;
       if (keeper_.book().is_banned(id, keeper_.civil_now())) continue;
+      if (keeper_.is_left_by_person(id)) continue;
       searched_[id] = now;
       chosen.push_back(id);
     }

@@ -101,7 +101,7 @@ TEST_F(NodeTest, PingAndPerfReachAConnectedPeer) {
   EXPECT_EQ(perf->uploaded_bytes, 100'000u);
   EXPECT_EQ(perf->downloaded_bytes, 200'000u);
   // What a connection has moved still counts when it is gone.
-  ASSERT_TRUE(b_.node->disconnect(peer->to_string()));
+  ASSERT_TRUE(sim::run(world_, b_.node->disconnect(peer->to_string())));
   ASSERT_TRUE(run_until([&] { return b_.node->status().peers_connected == 0; }));
   EXPECT_GE(b_.node->status().bytes_sent, 100'000u);
   EXPECT_GE(b_.node->status().bytes_received, 200'000u);
@@ -110,18 +110,19 @@ TEST_F(NodeTest, PingAndPerfReachAConnectedPeer) {
 TEST_F(NodeTest, ADisconnectedPeerStaysAway) {
   const auto peer = connect();
   ASSERT_TRUE(peer);
-  ASSERT_TRUE(b_.node->disconnect(peer->to_string()));
+  ASSERT_TRUE(sim::run(world_, b_.node->disconnect(peer->to_string())));
   ASSERT_TRUE(run_until([&] { return b_.node->status().peers_connected == 0; }));
   world_.run_for(5min);
   EXPECT_EQ(b_.node->status().peers_connected, 0u);
-  EXPECT_EQ(b_.node->disconnect(peer->to_string()).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(sim::run(world_, b_.node->disconnect(peer->to_string())).error().code(),
+            ErrorCode::kNotFound);
 }
 
 TEST_F(NodeTest, APeerThatAPersonConnectedToIsDialledAgain) {
   const auto peer = connect();
   ASSERT_TRUE(peer);
   ASSERT_TRUE(run_until([&] { return a_.node->status().peers_connected == 1; }));
-  ASSERT_TRUE(a_.node->disconnect(b_.node->id().to_string()));
+  ASSERT_TRUE(sim::run(world_, a_.node->disconnect(b_.node->id().to_string())));
   ASSERT_TRUE(run_until([&] { return b_.node->status().peers_connected == 0; }));
   EXPECT_TRUE(run_until([&] { return b_.node->status().peers_connected == 1; }));
 }

@@ -11,7 +11,15 @@ namespace {
 
 /// run(), beside dials and closings.
 constexpr std::size_t kOwnTasksMax = 4;
+/// Beyond, a peer is closed without a goodbye, so that dials always have their tasks.
 constexpr std::size_t kClosingsMax = 64;
+/// What the book has dropped is still in the manager's lists until it looks at all of it.
+constexpr Duration kLookAtAllEvery = 1min;
+/// Peers that fall silent within this time fell silent for one reason, and that is likely ours.
+/// Source: the heartbeat finds a dead peer within its interval and two pings.
+constexpr Duration kOutageTime = 60s;
+/// Bytes that we gave count for less than bytes that we got: a peer that only takes is no loss.
+constexpr std::uint64_t kTakenShare = 8;
 /// Told to a peer that is let go because there are enough. Source: ManagerConfig::left_alone.
 constexpr Duration kFullRetryAfter = 10min;
 /// A newcomer for whom there is no room has so much time to ask who else is there: else a node
@@ -42,6 +50,11 @@ std::shared_ptr<const peers::SignedRecord> record_of(const std::shared_ptr<const
                                                      std::uint64_t sequence) {
   if (!envelope) return nullptr;
   return std::make_shared<const peers::SignedRecord>(peers::SignedRecord{*envelope, sequence});
+}
+
+Error banned_address(const IpAddress& ip) {
+  return Error(ErrorCode::kDenied, fmt::format("{} is banned", ip.to_string()),
+               "'warren peers banned' lists the bans, 'warren peers unban PREFIX' lifts one");
 }
 
 }  // namespace
@@ -90,10 +103,12 @@ awaitable<Result<>> PeerKeeper::open_store() {
 
 awaitable<Result<>> PeerKeeper::start() {
   WARREN_CO_TRY_VOID(co_await open_store());
-  swarm_.set_gate(
-      [this](const PeerId& peer, const Multiaddr& remote) { return admit(peer, remote); });
-  swarm_.resources().set_banned(
-      [this](const IpAddress& ip) { return book_->is_banned(ip, civil_now()); });
+  swarm_.set_gate([this](const PeerId& peer, const Multiaddr& remote, bool outbound) {
+    return admit(peer, remote, outbound);
+  });
+  swarm_.resources().set_banned([this](const IpAddress& ip) {
+    return book_->is_banned(ip, civil_now()) && !is_of_wanted_peer(ip);
+  });
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
   identify_.on_identified([this](const PeerId& peer, const protocols::PeerIdentity& identity) {
     on_identified(peer, identity);
@@ -106,12 +121,11 @@ awaitable<Result<>> PeerKeeper::start() {
   });
   heartbeat_ = std::make_unique<protocols::Heartbeat>(
       swarm_,
-      protocols::HeartbeatListener{
-          .on_round_trip =
-              [this](const PeerId& peer, Duration round_trip) {
-                book_->measured(peer, round_trip, civil_now());
-              },
-          .on_dead = [this](const PeerId& peer) { note(peer, peers::ReputationEvent::kTimeout); }},
+      protocols::HeartbeatListener{.on_round_trip =
+                                       [this](const PeerId& peer, Duration round_trip) {
+                                         book_->measured(peer, round_trip, civil_now());
+                                       },
+                                   .on_dead = [this](const PeerId& peer) { on_silence(peer); }},
       options_.heartbeat);
   if (!tasks_.spawn(run())) {
     co_return fail(ErrorCode::kClosed, "the node was stopped");
@@ -128,6 +142,7 @@ awaitable<void> PeerKeeper::stop() {
 }
 
 awaitable<void> PeerKeeper::close() {
+  swarm_.resources().set_banned({});
   // Only now every connection has ended, and the book knows what it carried.
   if (heartbeat_) co_await heartbeat_->close();
   if (!storing_) co_return;
@@ -153,7 +168,12 @@ void PeerKeeper::found(const discovery::PeerHint& hint) {
                   .address = hint.addresses.empty() ? Multiaddr() : hint.addresses.front(),
                   .reason = {}});
   }
-  manager_->book_changed(hint.peer);
+  if (runtime_.now() - looked_at_all_ >= kLookAtAllEvery) {
+    looked_at_all_ = runtime_.now();
+    manager_->book_changed();
+  } else {
+    manager_->book_changed(hint.peer);
+  }
   wake();
 }
 
@@ -184,9 +204,15 @@ void PeerKeeper::retry_now() {
 
 // ------------------------------------------------------------------------------ what people do
 
-awaitable<Result<PeerId>> PeerKeeper::dial(Multiaddr address, TimePoint deadline) {
+awaitable<Result<PeerKeeper::Reached>> PeerKeeper::dial(Multiaddr address, TimePoint deadline) {
+  const auto endpoint = address.endpoint();
+  if (endpoint && !address.peer_id() && book_->is_banned(endpoint->ip, civil_now())) {
+    co_return fail(banned_address(endpoint->ip));
+  }
+  const auto before = swarm_.connections();
   WARREN_CO_TRY(const auto connection, co_await swarm_.connect(std::move(address), deadline));
-  co_return connection->info().remote_peer;
+  co_return Reached{connection->info().remote_peer,
+                    std::ranges::find(before, connection) == before.end()};
 }
 
 awaitable<Result<PeerId>> PeerKeeper::dial(PeerId peer, TimePoint deadline) {
@@ -215,17 +241,23 @@ Result<> PeerKeeper::keep(const PeerId& peer, const std::optional<Multiaddr>& ad
 std::size_t PeerKeeper::leave(const PeerId& peer) {
   book_->release(peer);
   manager_->leave(peer, moment());
+  wake();
+  const std::size_t connections = swarm_.connections_to(peer).size();
+  if (connections == 0) return 0;
   const auto present = present_.find(peer);
   if (present != present_.end()) present->second.let_go = true;
-  wake();
-  return swarm_.disconnect(peer);
+  if (!start_closing(close_left(peer))) close_now(peer, swarm::LetGo::kReplaced);
+  return connections;
 }
 
 Result<> PeerKeeper::remove(const PeerId& peer) {
-  leave(peer);
-  auto removed = book_->remove(peer);
+  WARREN_TRY_VOID(book_->remove(peer));
+  manager_->leave(peer, moment());
+  // At once: what it says in between would make it known again.
+  close_now(peer, swarm::LetGo::kReplaced);
   manager_->book_changed(peer);
-  return removed;
+  wake();
+  return {};
 }
 
 Result<> PeerKeeper::ban(const PeerId& peer, WallTime until, std::string reason) {
@@ -259,6 +291,12 @@ Result<> PeerKeeper::unban(const resources::Prefix& prefix) {
 
 bool PeerKeeper::wants_peers() const { return manager_->wants_peers(moment()); }
 
+std::pair<std::uint64_t, std::uint64_t> PeerKeeper::bytes_before(const PeerId& peer) const {
+  const auto present = present_.find(peer);
+  if (present == present_.end()) return {0, 0};
+  return {present->second.received, present->second.sent};
+}
+
 std::optional<TimePoint> PeerKeeper::connected_since(const PeerId& peer) const {
   const auto present = present_.find(peer);
   if (present == present_.end()) return std::nullopt;
@@ -271,30 +309,71 @@ void PeerKeeper::wake() { signal_->notify(); }
 
 // ------------------------------------------------------------------------------ transfers
 
-void PeerKeeper::transfer_began(const PeerId& peer) { manager_->protect(peer); }
-void PeerKeeper::transfer_ended(const PeerId& peer) {
-  manager_->unprotect(peer);
+void PeerKeeper::transfer_began(const PeerId& peer, transfer::TransferDirection direction) {
+  if (direction == transfer::TransferDirection::kFrom) {
+    manager_->protect(peer);
+    return;
+  }
+  // What others ask of us must not hold all places: half of them may be kept so.
+  Serving& serving = serving_[peer];
+  if (serving.requests++ > 0 || served_kept_ >= manager_->config().max_peers / 2) return;
+  serving.kept = true;
+  ++served_kept_;
+  manager_->protect(peer);
+}
+
+void PeerKeeper::transfer_ended(const PeerId& peer, transfer::TransferDirection direction) {
+  if (direction == transfer::TransferDirection::kFrom) {
+    manager_->unprotect(peer);
+  } else if (const auto found = serving_.find(peer); --found->second.requests == 0) {
+    if (found->second.kept) {
+      --served_kept_;
+      manager_->unprotect(peer);
+    }
+    serving_.erase(found);
+  }
   wake();
 }
+
 void PeerKeeper::gave(const PeerId& peer, std::uint64_t bytes) {
   manager_->was_useful(peer, bytes, moment());
 }
+
 void PeerKeeper::took(const PeerId& peer, std::uint64_t bytes) {
-  manager_->was_useful(peer, bytes, moment());
+  manager_->was_useful(peer, bytes / kTakenShare, moment());
 }
 
 // ------------------------------------------------------------------------------ connections
 
-Result<> PeerKeeper::admit(const PeerId& peer, const Multiaddr& remote) const {
+bool PeerKeeper::is_wanted(const PeerId& peer) const {
+  const peers::Peer* known = book_->find(peer);
+  return known != nullptr && (known->kept || known->pinned);
+}
+
+bool PeerKeeper::is_of_wanted_peer(const IpAddress& ip) const {
+  return std::ranges::any_of(book_->all(), [&](const auto& entry) {
+    const peers::Peer& peer = entry.second;
+    if (!peer.kept && !peer.pinned) return false;
+    return std::ranges::any_of(peer.addresses, [&](const peers::AddressEntry& known) {
+      const auto endpoint = known.address.endpoint();
+      return endpoint && endpoint->ip == ip;
+    });
+  });
+}
+
+Result<> PeerKeeper::admit(const PeerId& peer, const Multiaddr& remote, bool outbound) const {
   const WallTime now = civil_now();
   if (book_->is_banned(peer, now)) {
     return fail(ErrorCode::kDenied, fmt::format("peer {} is banned", peer.to_string()),
                 "'warren peers banned' lists the bans, 'warren peers unban PEER' lifts one");
   }
+  // What its neighbours did is no reason to keep out a peer that a person chose.
   const auto endpoint = remote.endpoint();
-  if (endpoint && book_->is_banned(endpoint->ip, now)) {
-    return fail(ErrorCode::kDenied, fmt::format("{} is banned", endpoint->ip.to_string()),
-                "'warren peers banned' lists the bans, 'warren peers unban PREFIX' lifts one");
+  if (endpoint && !is_wanted(peer) && book_->is_banned(endpoint->ip, now)) {
+    return fail(banned_address(endpoint->ip));
+  }
+  if (!outbound && is_left_by_person(peer)) {
+    return fail(ErrorCode::kDenied, fmt::format("{} was disconnected by hand", peer.to_string()));
   }
   return {};
 }
@@ -302,7 +381,12 @@ Result<> PeerKeeper::admit(const PeerId& peer, const Multiaddr& remote) const {
 void PeerKeeper::on_connection(const swarm::ConnectionEvent& event) {
   switch (event.kind) {
     case swarm::ConnectionEvent::Kind::kConnected:
-      if (event.first_or_last) on_connected(*event.connection);
+      if (event.first_or_last) {
+        on_connected(*event.connection);
+      } else if (const auto& info = event.connection->info(); info.outbound) {
+        // It came to us first, but our dial has shown that it can be reached.
+        book_->connected(info.remote_peer, info.remote_address.without_peer(), civil_now());
+      }
       break;
     case swarm::ConnectionEvent::Kind::kDisconnected: {
       const auto present = present_.find(event.connection->info().remote_peer);
@@ -334,7 +418,7 @@ void PeerKeeper::on_disconnected(const swarm::Connection& connection) {
   const auto found = present_.find(info.remote_peer);
   const Present present = found->second;
   present_.erase(found);
-  if (!present.said_goodbye && !present.let_go && !stopping_) {
+  if (!present.said_goodbye && !present.let_go && !present.dead && !stopping_) {
     note(info.remote_peer, peers::ReputationEvent::kDisconnect);
   }
   manager_->disconnected(info.remote_peer, present.received, present.sent, moment());
@@ -363,6 +447,16 @@ void PeerKeeper::on_identified(const PeerId& peer, const protocols::PeerIdentity
   manager_->book_changed(peer);
 }
 
+/// The connection has been closed. One silent peer is the peer's fault, several at a time are more
+/// likely that of our own link.
+void PeerKeeper::on_silence(const PeerId& peer) {
+  const auto present = present_.find(peer);
+  if (present != present_.end()) present->second.dead = true;
+  const bool alone = !silence_at_ || runtime_.now() - *silence_at_ > kOutageTime;
+  silence_at_ = runtime_.now();
+  if (alone) note(peer, peers::ReputationEvent::kTimeout);
+}
+
 void PeerKeeper::banned(const PeerId& peer, const std::string& why) {
   log::info("peers", "{} is banned: {}", peer.to_string(), why);
   events_.tell({.kind = NodeEvent::Kind::kPeerBanned,
@@ -378,7 +472,7 @@ void PeerKeeper::banned(const PeerId& peer, const std::string& why) {
 void PeerKeeper::close_banned() {
   for (const auto& connection : swarm_.connections()) {
     const transport::ConnectionInfo& info = connection->info();
-    if (admit(info.remote_peer, info.remote_address)) continue;
+    if (admit(info.remote_peer, info.remote_address, true)) continue;
     const auto present = present_.find(info.remote_peer);
     if (present != present_.end()) present->second.let_go = true;
     swarm_.disconnect(info.remote_peer, swarm::CloseCode::kGated, "banned");
@@ -392,12 +486,9 @@ awaitable<void> PeerKeeper::run() {
   for (;;) {
     for (const swarm::ManagerAction& action : manager_->next(moment())) {
       if (const auto* dial = std::get_if<swarm::DialPeer>(&action)) {
-        if (!tasks_.spawn(run_dial(*dial))) manager_->dial_ended(dial->peer, false, moment());
+        if (!tasks_.spawn(run_dial(*dial))) manager_->dial_not_tried(dial->peer, moment());
       } else if (const auto* close = std::get_if<swarm::ClosePeer>(&action)) {
-        const auto present = present_.find(close->peer);
-        if (present != present_.end()) present->second.let_go = true;
-        // Without room for a goodbye it goes without.
-        if (!tasks_.spawn(run_close(*close))) swarm_.disconnect(close->peer);
+        if (!start_closing(run_close(*close))) close_now(close->peer, close->why);
       }
     }
     const runtime::Wake woken = co_await signal_->wait_until(manager_->next_wake());
@@ -409,26 +500,65 @@ awaitable<void> PeerKeeper::run_dial(swarm::DialPeer dial) {
   const TimePoint deadline = runtime_.now() + options_.dial_time_max;
   const auto connection =
       co_await swarm_.connect(dial.peer, dial.addresses, deadline, swarm::Retry::kTryAll);
-  if (!connection) {
-    if (connection.error().code() != ErrorCode::kCancelled) ++dials_failed_;
+  if (connection) {
+    manager_->dial_ended(dial.peer, true, moment());
+  } else {
     log::debug("peers", "dialling {} failed: {}", dial.peer.to_string(),
                connection.error().message());
+    switch (connection.error().code()) {
+      case ErrorCode::kCancelled:
+      case ErrorCode::kClosed:
+      case ErrorCode::kDenied:
+      case ErrorCode::kLimited:  // We did not get as far as the peer.
+        manager_->dial_not_tried(dial.peer, moment());
+        break;
+      default:
+        ++dials_failed_;
+        manager_->dial_ended(dial.peer, false, moment());
+        break;
+    }
   }
-  manager_->dial_ended(dial.peer, connection.has_value(), moment());
   wake();
 }
 
+bool PeerKeeper::start_closing(awaitable<void> closing) {
+  if (closings_ >= kClosingsMax || !tasks_.spawn(std::move(closing))) return false;
+  ++closings_;
+  return true;
+}
+
+void PeerKeeper::close_now(const PeerId& peer, swarm::LetGo why) {
+  const auto present = present_.find(peer);
+  if (present != present_.end()) present->second.let_go = true;
+  const bool is_ban = why == swarm::LetGo::kBanned;
+  swarm_.disconnect(peer, is_ban ? swarm::CloseCode::kGated : swarm::CloseCode::kGarbageCollected,
+                    is_ban ? "banned" : "there are enough peers");
+}
+
 awaitable<void> PeerKeeper::run_close(swarm::ClosePeer close) {
+  bool go_on = true;
   if (const auto since = connected_since(close.peer); since && close.why == swarm::LetGo::kFull) {
     const auto waited = co_await runtime_.sleep_until(*since + kInterviewTime);
-    if (!waited) co_return;
+    go_on = waited.has_value();
   }
-  co_await protocols::say_goodbye(swarm_, close.peer, goodbye_for(close.why),
+  // Somebody may need it by now, or it may have come anew.
+  if (go_on && manager_->confirm_closing(close.peer, moment())) {
+    co_await protocols::say_goodbye(swarm_, close.peer, goodbye_for(close.why),
+                                    runtime_.now() + protocols::kGoodbyeTimeMax);
+    if (manager_->confirm_closing(close.peer, moment())) close_now(close.peer, close.why);
+  }
+  --closings_;
+  wake();
+}
+
+/// A person disconnected it.
+awaitable<void> PeerKeeper::close_left(PeerId peer) {
+  const protocols::Goodbye goodbye{protocols::GoodbyeReason::kUnspecified,
+                                   manager_->config().left_alone};
+  co_await protocols::say_goodbye(swarm_, peer, goodbye,
                                   runtime_.now() + protocols::kGoodbyeTimeMax);
-  const bool banned = close.why == swarm::LetGo::kBanned;
-  swarm_.disconnect(close.peer,
-                    banned ? swarm::CloseCode::kGated : swarm::CloseCode::kGarbageCollected,
-                    banned ? "banned" : "there are enough peers");
+  if (is_left_by_person(peer)) swarm_.disconnect(peer);
+  --closings_;
 }
 
 }  // namespace warren::node

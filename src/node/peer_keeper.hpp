@@ -55,6 +55,8 @@ class PeerKeeper final : public transfer::PeerNotes {
 
   void found(const discovery::PeerHint& hint);
   void lost(const discovery::PeerHint& hint);
+  /// The source does not run any more: nobody is heard by it.
+  void forget_source(std::string_view name) { sightings_.forget(name); }
   void note(const PeerId& peer, peers::ReputationEvent event);
   /// Other limits from now on.
   void configure(swarm::ManagerConfig config);
@@ -63,14 +65,24 @@ class PeerKeeper final : public transfer::PeerNotes {
 
   // ------------------------------------------------------------------------- what people do
 
-  /// Whoever answers at `address`; refused without a dial when that is known to be banned.
-  awaitable<Result<PeerId>> dial(Multiaddr address, TimePoint deadline);
+  /// Whoever answers at `address`; refused without a dial when that is known to be banned. `fresh`
+  /// is set when the connection was not there before. Errors: as Swarm::connect, kDenied.
+  struct Reached {
+    PeerId peer;
+    bool fresh = false;
+  };
+  awaitable<Result<Reached>> dial(Multiaddr address, TimePoint deadline);
   /// The same for a known peer.
   awaitable<Result<PeerId>> dial(PeerId peer, TimePoint deadline);
+  /// A person wants to reach it: an earlier leave() does not hold any more.
+  void come_back(const PeerId& peer) { manager_->come_back(peer); }
   /// A person wants this peer: remembered, dialled again for ever. Errors: of the book.
   Result<> keep(const PeerId& peer, const std::optional<Multiaddr>& address);
-  /// Closes every connection to it and leaves it alone for a while. Returns how many there were.
+  /// Says goodbye, closes every connection to it, and keeps it away for a while, from both sides.
+  /// Returns how many connections there were.
   std::size_t leave(const PeerId& peer);
+  /// Closes what was just made to a peer that nobody meant.
+  void turn_away(const PeerId& peer) { close_now(peer, swarm::LetGo::kBanned); }
   /// Forgets it.
   Result<> remove(const PeerId& peer);
   Result<> ban(const PeerId& peer, WallTime until, std::string reason);
@@ -91,11 +103,16 @@ class PeerKeeper final : public transfer::PeerNotes {
   bool wants_peers() const;
   /// Since when it is connected; nothing when it is not.
   std::optional<TimePoint> connected_since(const PeerId& peer) const;
+  /// Bytes by connections to a connected peer that have ended while others stayed.
+  std::pair<std::uint64_t, std::uint64_t> bytes_before(const PeerId& peer) const;
+  bool is_left_by_person(const PeerId& peer) const {
+    return manager_->is_left_by_person(peer, runtime_.now());
+  }
   std::uint64_t dials_failed() const { return dials_failed_; }
   WallTime civil_now() const;
 
-  void transfer_began(const PeerId& peer) override;
-  void transfer_ended(const PeerId& peer) override;
+  void transfer_began(const PeerId& peer, transfer::TransferDirection direction) override;
+  void transfer_ended(const PeerId& peer, transfer::TransferDirection direction) override;
   void gave(const PeerId& peer, std::uint64_t bytes) override;
   void took(const PeerId& peer, std::uint64_t bytes) override;
   void noted(const PeerId& peer, peers::ReputationEvent event) override { note(peer, event); }
@@ -108,6 +125,12 @@ class PeerKeeper final : public transfer::PeerNotes {
     std::uint64_t sent = 0;
     bool said_goodbye = false;
     bool let_go = false;  ///< We close it ourselves.
+    bool dead = false;    ///< The heartbeat gave it up, and has told.
+  };
+  /// Requests of one peer that we serve.
+  struct Serving {
+    std::size_t requests = 0;
+    bool kept = false;  ///< The manager was asked to keep it.
   };
 
   awaitable<Result<>> open_store();
@@ -118,12 +141,18 @@ class PeerKeeper final : public transfer::PeerNotes {
   void on_connected(const swarm::Connection& connection);
   void on_disconnected(const swarm::Connection& connection);
   void on_identified(const PeerId& peer, const protocols::PeerIdentity& identity);
-  Result<> admit(const PeerId& peer, const Multiaddr& remote) const;
+  Result<> admit(const PeerId& peer, const Multiaddr& remote, bool outbound) const;
+  bool is_wanted(const PeerId& peer) const;
+  bool is_of_wanted_peer(const IpAddress& ip) const;
+  void on_silence(const PeerId& peer);
   void banned(const PeerId& peer, const std::string& why);
   void close_banned();
   awaitable<void> run();
   awaitable<void> run_dial(swarm::DialPeer dial);
   awaitable<void> run_close(swarm::ClosePeer close);
+  awaitable<void> close_left(PeerId peer);
+  bool start_closing(awaitable<void> closing);
+  void close_now(const PeerId& peer, swarm::LetGo why);
 
   swarm::Swarm& swarm_;
   runtime::Runtime& runtime_;
@@ -134,6 +163,11 @@ class PeerKeeper final : public transfer::PeerNotes {
   std::unique_ptr<swarm::ConnectionManager> manager_;
   Sightings sightings_;
   std::map<PeerId, Present> present_;
+  std::map<PeerId, Serving> serving_;
+  std::size_t served_kept_ = 0;  ///< Of these, the ones that are kept.
+  std::size_t closings_ = 0;
+  TimePoint looked_at_all_{};  ///< When the manager was last asked to look at the whole book.
+  std::optional<TimePoint> silence_at_;  ///< When a peer was last found silent.
   std::uint64_t dials_failed_ = 0;
   bool stopping_ = false;
   std::unique_ptr<peers::BookKeeper> storing_;

@@ -25,6 +25,11 @@ void Sightings::lost(const discovery::PeerHint& hint) {
   if (entry != source->second.end()) entry->second.seen.lost = true;
 }
 
+void Sightings::forget(std::string_view source) {
+  const auto found = sources_.find(source);
+  if (found != sources_.end()) sources_.erase(found);
+}
+
 std::vector<SeenPeer> Sightings::of(std::string_view source, TimePoint now) const {
   std::vector<SeenPeer> all;
   const auto found = sources_.find(source);

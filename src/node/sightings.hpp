@@ -19,6 +19,7 @@ class Sightings {
   /// True: it is new, or was lost before.
   bool found(const discovery::PeerHint& hint);
   void lost(const discovery::PeerHint& hint);
+  void forget(std::string_view source);
   /// In order of peer id.
   std::vector<SeenPeer> of(std::string_view source, TimePoint now) const;
   /// Whether a source of the local network hears of it now.

@@ -170,7 +170,7 @@ Result<std::shared_ptr<Connection>> Swarm::adopt(std::shared_ptr<Connection> con
                   fmt::format("{} leads to this node itself", info.remote_address.to_string()));
   }
   if (gate_) {
-    if (auto wanted = gate_(info.remote_peer, info.remote_address); !wanted) {
+    if (auto wanted = gate_(info.remote_peer, info.remote_address, info.outbound); !wanted) {
       return refuse(CloseCode::kGated, wanted.error().code(), wanted.error().message());
     }
   }
@@ -332,7 +332,7 @@ awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(PeerId peer,
     // Addresses are asked about one by one: the peer may have others.
     std::optional<Error> refused;
     std::erase_if(addresses, [&](const Multiaddr& address) {
-      auto wanted = gate_(peer, address);
+      auto wanted = gate_(peer, address, true);
       if (!wanted) refused = std::move(wanted).error();
       return !wanted;
     });
@@ -354,6 +354,7 @@ awaitable<Result<std::shared_ptr<Connection>>> Swarm::connect(Multiaddr address,
   }
   if (peer) {
     if (const LinkPtr there = preferred(*peer)) co_return there->connection;
+    if (gate_) WARREN_CO_TRY_VOID(gate_(*peer, address, true));
   }
   std::vector<Multiaddr> addresses;
   addresses.push_back(std::move(address));

@@ -131,10 +131,10 @@ class Swarm {
                                                 std::vector<std::string> protocols,
                                                 TimePoint deadline);
 
-  /// Who may be connected: asked of each new connection, in either direction, once its peer is
-  /// proven, and before each dial. A refusal closes the connection with `kGated`; the error says
+  /// Who may be connected: asked of each new connection once its peer is proven, and before each
+  /// dial to a peer that is named. A refusal closes the connection with `kGated`; the error says
   /// why, to the one who dials. Unset: everybody.
-  using Gate = std::function<Result<>(const PeerId& peer, const Multiaddr& remote)>;
+  using Gate = std::function<Result<>(const PeerId& peer, const Multiaddr& remote, bool outbound)>;
   void set_gate(Gate gate) { gate_ = std::move(gate); }
 
   std::vector<std::shared_ptr<Connection>> connections() const;

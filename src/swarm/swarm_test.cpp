@@ -140,7 +140,7 @@ TEST_F(SwarmTest, SaysThatADialFailedAtTheLimitOfConnections) {
 
 TEST_F(SwarmTest, TheGateKeepsOutWhoIsNotWantedInBothDirections) {
   start();
-  swarm->set_gate([](const PeerId& who, const Multiaddr&) -> Result<> {
+  swarm->set_gate([](const PeerId& who, const Multiaddr&, bool) -> Result<> {
     if (who == peer(3)) return fail(ErrorCode::kDenied, "it is banned");
     return {};
   });

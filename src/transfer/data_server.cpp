@@ -267,7 +267,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
                               "the dataset has " + std::to_string(leaves) + " leaves");
   }
   const std::uint64_t end = request.first_leaf + request.leaf_count;
-  const TransferMark mark(notes_, session.stream.peer());
+  const TransferMark mark(notes_, session.stream.peer(), TransferDirection::kTo);
   bool any_missing = false;
   for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
     WARREN_CO_TRY(const auto held, co_await acquire(session));

@@ -95,7 +95,7 @@ TimePoint Download::ask_peers(TimePoint now) {
 }
 
 awaitable<Result<HoldingResponse>> Download::ask_peer(PeerId peer) {
-  const TransferMark mark(context_.config.notes, peer);
+  const TransferMark mark(context_.config.notes, peer, TransferDirection::kFrom);
   WARREN_CO_TRY(const auto session,
                 co_await PeerSession::open(context_.swarm, peer, context_.config.limits,
                                            runtime_.now() + kOpenTime));
@@ -202,7 +202,7 @@ void Download::attach_holders() {
       added.leaves = LeafSet::from_bytes(source->holding.leaves, leaves);
     }
     source->id = added.source;
-    source->mark = TransferMark(context_.config.notes, peer);
+    source->mark = TransferMark(context_.config.notes, peer, TransferDirection::kFrom);
     attached_[added.source] = source.get();
     for (std::size_t i = 0; i < lanes; ++i) {
       if (!tasks_.spawn(lane_task(*source, added.source))) break;

@@ -8,8 +8,11 @@ namespace warren::transfer {
 namespace {
 
 struct Notes final : PeerNotes {
-  void transfer_began(const PeerId& peer) override { began[peer] += 1, running[peer] += 1; }
-  void transfer_ended(const PeerId& peer) override { running[peer] -= 1; }
+  void transfer_began(const PeerId& peer, TransferDirection) override {
+    began[peer] += 1;
+    running[peer] += 1;
+  }
+  void transfer_ended(const PeerId& peer, TransferDirection) override { running[peer] -= 1; }
   void gave(const PeerId& peer, std::uint64_t bytes) override { given[peer] += bytes; }
   void took(const PeerId& peer, std::uint64_t bytes) override { taken[peer] += bytes; }
   void noted(const PeerId& peer, peers::ReputationEvent event) override { events[peer][event]++; }

@@ -21,8 +21,14 @@ constexpr Duration kStartSlack = 1min;
 constexpr std::size_t kVeteransPerPeer = 2;
 /// Lost peers that are tried again although there are enough others.
 constexpr std::size_t kLostMax = 64;
-/// Dials that succeeded and whose connection was not told yet.
+/// Dials that succeeded and whose connection was not told yet, and how soon it has to be told: the
+/// two come from one moment.
 constexpr std::size_t kAnsweredMax = 64;
+constexpr Duration kAnsweredTime = 10s;
+/// A dial that could not be tried is asked for again after this time.
+constexpr Duration kNotTriedWait = 1s;
+/// Disconnected by persons; beyond, the one that ends first is forgotten.
+constexpr std::size_t kLeftMax = 1'024;
 
 /// Heard of on the local network since `start`: what the store remembers of a network that may be
 /// another one by now does not count.
@@ -96,15 +102,17 @@ void ConnectionManager::connected(const PeerId& peer, bool outbound, const Multi
   if (outbound) {
     const auto dial = dials_.find(peer);
     const auto answered = answered_.find(peer);
-    const Dialling* by = dial != dials_.end()          ? &dial->second
-                         : answered != answered_.end() ? &answered->second
-                                                       : nullptr;
+    const bool just_answered =
+        answered != answered_.end() && now.steady - answered->second.ended <= kAnsweredTime;
+    const Dialling* by = dial != dials_.end() ? &dial->second
+                         : just_answered      ? &answered->second
+                                              : nullptr;
     link.feeler = by != nullptr && by->kind == DialPeer::Kind::kFeeler;
     link.veteran = by != nullptr && by->veteran;
   }
   answered_.erase(peer);
   lost_.erase(peer);
-  waits_.end_wait(peer);
+  if (!is_left_by_person(peer, now.steady)) waits_.end_wait(peer);
   const Multiaddr there = remote.without_peer();
   if (outbound) {
     book_.connected(peer, there, now.civil);
@@ -126,7 +134,9 @@ void ConnectionManager::disconnected(const PeerId& peer, std::uint64_t received,
   book_.disconnected(peer, received, sent, now.civil);
   anchors_changed_ = anchors_changed_ || link.outbound;
 
-  if (link.leaving && (link.why == LetGo::kFull || link.why == LetGo::kReplaced)) {
+  const peers::Peer* known = book_.find(peer);
+  const bool wanted = known != nullptr && known->kept;
+  if (link.leaving && !wanted && (link.why == LetGo::kFull || link.why == LetGo::kReplaced)) {
     waits_.leave_alone(peer, now.steady + config_.left_alone);
   } else {
     const bool lasted = now.steady - link.since >= config_.grace;
@@ -150,10 +160,34 @@ void ConnectionManager::dial_ended(const PeerId& peer, bool success, Moment now)
   } else if (!links_.contains(peer)) {
     // Its connection is told later, or went again before anyone looked.
     back_off(peer, now);
+    std::erase_if(answered_, [&](const auto& entry) {
+      return now.steady - entry.second.ended > kAnsweredTime;
+    });
     if (answered_.size() >= kAnsweredMax) answered_.clear();
+    dial.ended = now.steady;
     answered_.insert_or_assign(peer, std::move(dial));
   }
   something_happened();
+}
+
+void ConnectionManager::dial_not_tried(const PeerId& peer, Moment now) {
+  if (dials_.erase(peer) == 0) return;
+  waits_.leave_alone(peer, now.steady + kNotTriedWait);
+  something_happened();
+}
+
+bool ConnectionManager::confirm_closing(const PeerId& peer, Moment now) {
+  const auto found = links_.find(peer);
+  if (found == links_.end() || !found->second.leaving) return false;
+  Link& link = found->second;
+  if (link.why == LetGo::kBanned || is_left_by_person(peer, now.steady)) return true;
+  link.exempt = is_exempt(peer);
+  if (!link.exempt) return true;
+  link.leaving = false;
+  link.feeler = false;
+  anchors_changed_ = anchors_changed_ || link.outbound;
+  something_happened();
+  return false;
 }
 
 void ConnectionManager::said_goodbye(const PeerId& peer, Duration retry_after, Moment now) {
@@ -165,7 +199,14 @@ void ConnectionManager::said_goodbye(const PeerId& peer, Duration retry_after, M
 }
 
 void ConnectionManager::leave(const PeerId& peer, Moment now) {
-  waits_.leave_alone(peer, now.steady + config_.left_alone);
+  const TimePoint until = now.steady + config_.left_alone;
+  std::erase_if(left_, [&](const auto& entry) { return entry.second <= now.steady; });
+  if (left_.size() >= kLeftMax) {
+    left_.erase(
+        std::ranges::min_element(left_, {}, [](const auto& entry) { return entry.second; }));
+  }
+  left_[peer] = until;
+  waits_.leave_alone(peer, until);
   lost_.erase(peer);
   const auto found = links_.find(peer);
   if (found != links_.end()) {
@@ -176,8 +217,21 @@ void ConnectionManager::leave(const PeerId& peer, Moment now) {
   something_happened();
 }
 
+void ConnectionManager::come_back(const PeerId& peer) {
+  if (left_.erase(peer) == 0) return;
+  waits_.end_wait(peer);
+  changed_.insert(peer);
+  something_happened();
+}
+
+bool ConnectionManager::is_left_by_person(const PeerId& peer, TimePoint now) const {
+  const auto found = left_.find(peer);
+  return found != left_.end() && now < found->second;
+}
+
 void ConnectionManager::retry_now(Moment) {
   waits_.clear();
+  for (const auto& [peer, until] : left_) waits_.leave_alone(peer, until);
   something_happened();
 }
 

@@ -103,11 +103,16 @@ class ConnectionManager {
   // -------------------------------------------------------------------------- what happened
 
   /// The first connection to a peer is there. `remote` is its address; of an outbound one the
-  /// address that worked. What it means comes out of next(). `banned_by` nothing: decides alone.
+  /// address that worked. What it means comes out of next().
   void connected(const PeerId& peer, bool outbound, const Multiaddr& remote, Moment now);
   /// The last one went. `received` and `sent`: bytes of all its connections.
   void disconnected(const PeerId& peer, std::uint64_t received, std::uint64_t sent, Moment now);
   void dial_ended(const PeerId& peer, bool success, Moment now);
+  /// A dial that next() asked for could not be tried: that says nothing of the peer.
+  void dial_not_tried(const PeerId& peer, Moment now);
+  /// Whether a peer that next() wanted closed is still to be closed. Not when it came anew
+  /// meanwhile, or somebody needs it now: then it stays.
+  bool confirm_closing(const PeerId& peer, Moment now);
   /// Something was learnt, banned, kept or released in the book. Cost of the next next(): one look
   /// at every peer of the book.
   void book_changed();
@@ -115,10 +120,13 @@ class ConnectionManager {
   void book_changed(const PeerId& peer);
   /// The peer said goodbye: it is left alone for `retry_after`, at most an hour.
   void said_goodbye(const PeerId& peer, Duration retry_after, Moment now);
-  /// A person disconnected it.
+  /// A person disconnected it: it is left alone for left_alone, whatever happens, until
+  /// come_back().
   void leave(const PeerId& peer, Moment now);
+  void come_back(const PeerId& peer);
+  bool is_left_by_person(const PeerId& peer, TimePoint now) const;
   /// A person asks, or the network has changed (an address came, a partition is over): nothing is
-  /// left alone any more.
+  /// left alone any more but those whom a person disconnected.
   void retry_now(Moment now);
 
   /// It must not be let go while anyone holds a protection of it: a running transfer. Counted.
@@ -178,6 +186,7 @@ class ConnectionManager {
     bool veteran = false;
     peers::NetworkGroup group;
     std::vector<Multiaddr> addresses;
+    TimePoint ended{};  ///< Of one that succeeded.
   };
   /// What is there, counted anew whenever something has happened: some hundred links at most.
   struct Tally {
@@ -291,6 +300,7 @@ class ConnectionManager {
   std::set<PeerId> lost_;        ///< Chosen ones that went without a word: tried again.
 
   std::map<PeerId, Dialling> answered_;  ///< Dials that succeeded before their connection came.
+  std::map<PeerId, TimePoint> left_;     ///< Disconnected by a person, until then.
 
   bool bans_due_ = true;
   bool dirty_ = true;         ///< Something happened since the last next().

@@ -475,7 +475,36 @@ TEST(ConnectionManager, WhomAPersonDisconnectedIsLeftAlone) {
   rig.pass(9min);
   EXPECT_TRUE(rig.next().nothing());
   rig.manager().retry_now(rig.now());
-  EXPECT_THAT(rig.next().dialled, ElementsAre(1)) << "nothing is left alone any more";
+  EXPECT_TRUE(rig.next().nothing()) << "that the network came back is not what the person meant";
+  rig.manager().come_back(peer_id(1));
+  EXPECT_THAT(rig.next().dialled, ElementsAre(1));
+}
+
+TEST(ConnectionManager, WhoComesAnewOrIsNeededMeanwhileIsNotClosed) {
+  Rig rig(small(1, 1));
+  rig.learn(1, 1);
+  rig.settle();
+  rig.inbound(2, 2);
+  const auto actions = rig.manager().next(rig.now());
+  ASSERT_EQ(actions.size(), 1u);
+  const PeerId guest = std::get<ClosePeer>(actions.front()).peer;
+  EXPECT_TRUE(rig.manager().confirm_closing(guest, rig.now()));
+  rig.manager().protect(guest);
+  EXPECT_FALSE(rig.manager().confirm_closing(guest, rig.now())) << "a transfer began";
+  rig.manager().unprotect(guest);
+  EXPECT_FALSE(rig.manager().confirm_closing(guest, rig.now())) << "it stays until next() says so";
+  EXPECT_FALSE(rig.manager().confirm_closing(peer_id(9), rig.now())) << "nobody";
+}
+
+TEST(ConnectionManager, ADialThatCouldNotBeTriedSaysNothingOfThePeer) {
+  Rig rig(small(1, 4));
+  rig.learn(1, 1);
+  ASSERT_THAT(rig.next().dialled, ElementsAre(1));
+  rig.manager().dial_not_tried(peer_id(1), rig.now());
+  EXPECT_TRUE(rig.next().nothing()) << "it is not asked for again in the same moment";
+  EXPECT_EQ(rig.book().find(peer_id(1))->failures, 0u);
+  rig.pass(2s);
+  EXPECT_THAT(rig.next().dialled, ElementsAre(1));
 }
 
 TEST(ConnectionManager, ANetworkThatComesBackIsDialledInSmallBatches) {
