@@ -137,7 +137,13 @@ void ConnectionManager::disconnected(const PeerId& peer, std::uint64_t received,
   const peers::Peer* known = book_.find(peer);
   const bool wanted = known != nullptr && known->kept;
   if (link.leaving && !wanted && (link.why == LetGo::kFull || link.why == LetGo::kReplaced)) {
-    waits_.leave_alone(peer, now.steady + config_.left_alone);
+    // Whom we chose ourselves we may choose again as soon as there is room; the others were told to
+    // stay away, and coming to them would bring them back at once.
+    if (link.outbound) {
+      back_off(peer, now);
+    } else {
+      waits_.leave_alone(peer, now.steady + config_.left_alone);
+    }
   } else {
     const bool lasted = now.steady - link.since >= config_.grace;
     if (lasted && !link.said_goodbye && !link.leaving) waits_.forgive(peer);
