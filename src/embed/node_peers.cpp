@@ -135,7 +135,7 @@ Result<double> Node::report_peer(std::string_view peer_id, Conduct conduct) {
       [text = std::string(peer_id), conduct](node::Node& node) -> warren::Result<double> {
         WARREN_TRY(const PeerInfo info, info_of(node, text));
         WARREN_TRY(const PeerId peer, PeerId::parse(info.peer_id));
-        const_cast<node::PeerKeeper&>(node.keeper()).note(peer, event_of(conduct));
+        node.note(peer, event_of(conduct));
         return node.keeper().book().score(peer, node.runtime().wall_now());
       }));
 }

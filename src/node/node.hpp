@@ -164,6 +164,8 @@ class Node final : private discovery::PeerSink {
   /// Tells of what happens to peers.
   EventHub& events() { return events_; }
   const PeerKeeper& keeper() const { return keeper_; }
+  /// What a program above saw a peer do. A peer that is banned for it is disconnected.
+  void note(const PeerId& peer, peers::ReputationEvent event) { keeper_.note(peer, event); }
 
   // ------------------------------------------------------------------------------- content
 
