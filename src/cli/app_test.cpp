@@ -133,7 +133,8 @@ TEST(App, AUsageErrorInJsonIsAnErrorAndAResult) {
 TEST(App, EveryCommandWithoutADaemonEndsInOneResultLine) {
   const TemporaryDirectory home;
   for (const CommandSpec& command : all_commands()) {
-    if (command.name == "up") continue;
+    // Doctor works without a node, and what it says depends on the machine.
+    if (command.name == "up" || command.name == "doctor") continue;
     const Ran ran = run_words(sample(command, home.path()));
     const int expected = code_without_a_node(command.name);
     EXPECT_EQ(ran.code, expected) << command.name << ": " << ran.err;

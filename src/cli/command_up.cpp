@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "api/views.hpp"
@@ -103,7 +104,12 @@ std::string started_text(const node::NodeStatus& status, const node::Paths& path
     discovery += fmt::format("{}{} {}", discovery.empty() ? "" : ", ", source.name,
                              source.problem.empty() ? "on" : "not running");
   }
-  text += fmt::format("discovery  {}\n", discovery.empty() ? "off" : discovery);
+  for (const std::string_view name : {"mdns", "multicast", "pex"}) {
+    const bool there = std::ranges::any_of(
+        status.discovery, [&](const node::DiscoveryView& source) { return source.name == name; });
+    if (!there) discovery += fmt::format(", {} off", name);
+  }
+  text += fmt::format("discovery  {}\n", discovery);
   text += fmt::format("state      {}\n", paths.state_dir);
   text += "ready      Ctrl-C stops it\n";
   return text;

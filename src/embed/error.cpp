@@ -18,7 +18,7 @@ std::string_view error_name(ErrorCode code) noexcept {
     case ErrorCode::kReset: return "reset";
     case ErrorCode::kUnreachable: return "unreachable";
     case ErrorCode::kNoPeer: return "no_peer";
-    case ErrorCode::kNoSpace: return "no_space";
+    case ErrorCode::kNoSpace: return "disk_full";
     case ErrorCode::kIntegrity: return "integrity";
     case ErrorCode::kLimited: return "limited";
     case ErrorCode::kUnsupported: return "unsupported";

@@ -223,6 +223,7 @@ class Node final : private discovery::PeerSink {
   void serve_measurements(protocols::Audience audience);
   PeerView view_of(const PeerId& id) const;
   Result<> remember(const PeerId& peer, const std::string& target);
+  awaitable<Result<>> prove(PeerId peer, TimePoint deadline);
   awaitable<Result<>> expect_key(Multiaddr address, PeerId expected, TimePoint deadline);
   awaitable<void> search_wider();
   bool is_searching() const;

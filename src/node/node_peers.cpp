@@ -13,6 +13,9 @@ namespace {
 
 /// Characters at the end of a peer id from which on it may stand for the whole.
 constexpr std::size_t kIdTailMin = 6;
+/// A dialler is through its handshake before it hears that the other side does not want it: so long
+/// a person waits for an answer to a first ping.
+constexpr Duration kProveTimeMax = 3s;
 
 /// "lan/quic": where the other end is, and over which transport.
 std::string path_of(const transport::ConnectionInfo& info) {
@@ -136,7 +139,7 @@ Result<PeerId> Node::find_peer(std::string_view text) const {
                 "write more of the peer id, as 'warren peers --json' shows it");
   }
   return fail(
-      ErrorCode::kInvalidArgument,
+      ErrorCode::kNotFound,
       fmt::format("'{}' is neither a peer id, nor a name, nor the end of an id that is known",
                   escape_for_display(text, 80)),
       "'warren peers' lists the peers that are known");
@@ -161,8 +164,22 @@ awaitable<Result<PeerId>> Node::reach(std::string target, TimePoint deadline) {
   co_return co_await keeper_.dial(peer, deadline);
 }
 
+awaitable<Result<>> Node::prove(PeerId peer, TimePoint deadline) {
+  auto session = co_await open_ping(peer, deadline);
+  if (session) {
+    const auto round_trip = co_await (*session)->ping(deadline);
+    if (round_trip) co_return Result<>{};
+  }
+  // It need not answer pings; but if it does not want us, it is gone by now.
+  if (swarm_.is_connected(peer)) co_return Result<>{};
+  co_return fail(ErrorCode::kDenied,
+                 fmt::format("peer {} has closed the connection at once", peer.to_string()),
+                 "it may have banned this node, or have been told by hand to leave it alone");
+}
+
 awaitable<Result<PeerId>> Node::connect(std::string target, TimePoint deadline) {
   WARREN_CO_TRY(const PeerId peer, co_await reach(target, deadline));
+  WARREN_CO_TRY_VOID(co_await prove(peer, std::min(deadline, runtime_.now() + kProveTimeMax)));
   WARREN_CO_TRY_VOID(remember(peer, target));
   WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;
@@ -209,6 +226,7 @@ awaitable<Result<PeerId>> Node::add_peer(AddPeer what, TimePoint deadline) {
     if (named != *expected) co_return fail(other_key(*expected, named));
   }
   WARREN_CO_TRY(const PeerId peer, co_await reach(target, deadline));
+  WARREN_CO_TRY_VOID(co_await prove(peer, std::min(deadline, runtime_.now() + kProveTimeMax)));
   if (!what.name.empty()) WARREN_CO_TRY_VOID(keeper_.book().tie_name(what.name, peer));
   WARREN_CO_TRY_VOID(remember(peer, target));
   if (!what.expected_key.empty()) {

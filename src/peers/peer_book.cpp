@@ -77,7 +77,11 @@ std::size_t PeerBook::learn(const Learnt& learnt, WallTime now) {
   const bool newer =
       learnt.record && (!peer->record || learnt.record->sequence > peer->record->sequence);
   if (!take_record(*peer, learnt)) return 0;
-  if (newer) {
+  // These say all that they know of the peer each time.
+  const bool complete = newer || learnt.origin == Origin::kMdns ||
+                        learnt.origin == Origin::kBeacon ||
+                        (learnt.origin == Origin::kInbound && !learnt.record);
+  if (complete && !entries.empty()) {
     std::vector<Multiaddr> gone;
     for (const AddressEntry& old : peer->addresses) {
       if (old.origin == learnt.origin && learnt.origin != Origin::kManual &&

@@ -104,12 +104,16 @@ class Start(SystemTest):
     def test_a_broken_store_is_named_and_kept(self):
         node = self.node("a").start()
         node.stop()
-        (store,) = node.home.rglob("*.db")
-        store.write_bytes(b"this is no database" * 1000)
-        done = up(node.home)
-        self.assertNotEqual(done.returncode, OK)
-        self.assertIn(store.name, done.stderr)
-        self.assertTrue(store.read_bytes().startswith(b"this is no database"))
+        stores = list(node.home.rglob("*.db"))
+        self.assertEqual(sorted(store.name for store in stores), ["peers.db", "warren.db"])
+        for store in stores:
+            good = store.read_bytes()
+            store.write_bytes(b"this is no database" * 1000)
+            done = up(node.home)
+            self.assertNotEqual(done.returncode, OK)
+            self.assertIn(store.name, done.stderr)
+            self.assertTrue(store.read_bytes().startswith(b"this is no database"))
+            store.write_bytes(good)
 
     def test_a_home_that_cannot_be_written_is_named(self):
         blocked = self.folder / "file"

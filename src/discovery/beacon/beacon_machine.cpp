@@ -29,6 +29,16 @@ constexpr double kForgedCost = 8;
 constexpr std::size_t kOwnAddressesMax = 64;
 constexpr std::size_t kCountersMax = 64;
 
+/// A beacon may name where it comes from, and addresses of local networks that are not ours: else
+/// one node could have everybody on its link dial somebody elsewhere.
+bool is_believable(const Multiaddr& address, const Arrival& arrival, const LinkInterface& link) {
+  const auto endpoint = address.endpoint();
+  if (!endpoint) return false;
+  if (arrival.loopback || endpoint->ip == arrival.source) return true;
+  const bool ours = std::ranges::find(link.addresses, endpoint->ip) != link.addresses.end();
+  return endpoint->ip.is_private() && !ours;
+}
+
 WallMillis to_millis(WallTime wall) {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(wall);
 }
@@ -228,7 +238,7 @@ std::optional<Announcement> BeaconMachine::read(const RawKey& key, KnownPeer* pe
   // What one source says grows; what a new source says is newer than all.
   const std::uint64_t last = sighting != nullptr ? sighting->serial
                              : peer != nullptr   ? peer->serial
-                                                 : table_.departed_serial(key);
+                                                 : table_.departed_serial(key, now.mono);
   if (said->serial <= last) {
     ++drops_.replayed;
     return std::nullopt;
@@ -257,6 +267,7 @@ void BeaconMachine::take(const RawKey& key, const Arrival& arrival, const Announ
   std::vector<Multiaddr> addresses;
   for (const Multiaddr& each : said.addresses) {
     if (addresses.size() == config_.limits.addresses_per_peer_max) break;
+    if (!is_believable(each, arrival, link.interface.link)) continue;
     auto dialable = dialable_address(each, link.interface.link);
     if (dialable && std::ranges::find(addresses, *dialable) == addresses.end()) {
       addresses.push_back(std::move(*dialable));

@@ -182,7 +182,10 @@ awaitable<void> BeaconService::Driver::run() {
       poll();
     }
     if (std::exchange(refresh_, false)) handle(beacon::RefreshAsked{});
-    if (now >= timer_at_) handle(beacon::TimerFired{});
+    if (now >= timer_at_) {
+      timer_at_ = kNever;  // The machine says when it wants the next one, or nothing.
+      handle(beacon::TimerFired{});
+    }
     const runtime::Wake wake = co_await wake_->wait_until(std::min(timer_at_, poll_at_));
     if (wake == runtime::Wake::kCancelled) co_return;
   }

@@ -58,9 +58,10 @@ KnownPeer* BeaconTable::find(const RawKey& key) {
   return found == peers_.end() ? nullptr : &found->second;
 }
 
-std::uint64_t BeaconTable::departed_serial(const RawKey& key) const {
+std::uint64_t BeaconTable::departed_serial(const RawKey& key, TimePoint now) const {
   const auto found = departed_.find(key);
-  return found == departed_.end() ? 0 : found->second.serial;
+  const bool holds = found != departed_.end() && now - found->second.at < kDepartedTime;
+  return holds ? found->second.serial : 0;
 }
 
 // ---------------------------------------------------------------------------------- hearing
@@ -177,10 +178,8 @@ BeaconTable::Peers::iterator BeaconTable::remove_from(Peers::iterator it, TimePo
 
 void BeaconTable::goodbye(const RawKey& key, std::uint64_t serial, TimePoint now) {
   const auto peer = peers_.find(key);
-  if (peer == peers_.end()) {
-    remember_departed(key, serial, now);
-    return;
-  }
+  // Those who were never here must not push out what is remembered of those who were.
+  if (peer == peers_.end()) return;
   peer->second.serial = std::max(peer->second.serial, serial);
   remove_from(peer, now, [](const Sighting&) { return true; });
 }

@@ -73,7 +73,7 @@ class BeaconTable {
 
   KnownPeer* find(const RawKey& key);
   /// The serial at which this peer, unknown now, was last heard; 0 for one never heard of.
-  std::uint64_t departed_serial(const RawKey& key) const;
+  std::uint64_t departed_serial(const RawKey& key, TimePoint now) const;
   /// Whether hear() would take a beacon of `key` now.
   bool has_room(const RawKey& key, const Arrival& arrival) const;
   /// Takes what a peer said; proven, and newer than before. `addresses`, not empty, are those that
