@@ -359,11 +359,23 @@ TEST(PeerBook, ATooManyOfOnePeerTakeThePlaceOfItsWorst) {
   Fixture f;
   std::vector<Multiaddr> many;
   for (unsigned i = 0; i < 40; ++i) many.push_back(quic(192, 168, 1, 1 + i));
-  EXPECT_EQ(f.learn(peer(1), many, Origin::kMdns), 16u);
-  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 2, 1)}, Origin::kMdns), 0u);
+  EXPECT_EQ(f.learn(peer(1), many, Origin::kExchange), 16u);
+  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 2, 1)}, Origin::kExchange), 0u);
   f.book.dial_failed(peer(1), std::vector{many[3]}, f.now);
-  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 2, 1)}, Origin::kMdns), 1u);
+  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 2, 1)}, Origin::kExchange), 1u);
   EXPECT_FALSE(has_address(f.book.find(peer(1))->addresses, many[3]));
+  f.book.check_invariants();
+}
+
+TEST(PeerBook, WhatTheLinkDoesNotSayAnyMoreIsForgotten) {
+  Fixture f;
+  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 1, 1), quic(192, 168, 1, 2)}, Origin::kMdns), 2u);
+  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 1, 9)}, Origin::kManual), 1u);
+  EXPECT_EQ(f.learn(peer(1), {quic(192, 168, 1, 2)}, Origin::kMdns), 0u);
+  const auto& left = f.book.find(peer(1))->addresses;
+  EXPECT_FALSE(has_address(left, quic(192, 168, 1, 1)));
+  EXPECT_TRUE(has_address(left, quic(192, 168, 1, 2)));
+  EXPECT_TRUE(has_address(left, quic(192, 168, 1, 9))) << "a person said that one";
   f.book.check_invariants();
 }
 

@@ -110,6 +110,10 @@ class Switch:
         run("bridge", "link", "set", "dev", port, "mcast_flood", "off")
 
     def close(self):
+        # The other ends may live on for a moment after their namespaces were given up.
+        for port in range(self.ports):
+            subprocess.run(["ip", "link", "del", f"{self.name}-{port}"],
+                           stderr=subprocess.DEVNULL, check=False)
         subprocess.run(["ip", "link", "del", self.name], stderr=subprocess.DEVNULL, check=False)
 
 
