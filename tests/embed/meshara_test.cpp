@@ -270,10 +270,13 @@ TEST(BootstrapNodes, ConnectAndListUpdated) {
   TestNode node(builder);
   ASSERT_TRUE(node.wait_for<PeerConnected>(first.id()));
   ASSERT_TRUE(node.wait_for<PeerConnected>(second.id()));
-  const auto peers = node->list_peers();
-  ASSERT_TRUE(peers);
-  ASSERT_EQ(peers->size(), 2u);
-  for (const PeerInfo& peer : *peers) EXPECT_EQ(peer.via, "bootstrap") << peer.peer_id;
+  // The source tells after the connections are there.
+  EXPECT_TRUE(node.wait_until([&] {
+    const auto peers = node->list_peers();
+    return peers && peers->size() == 2 && std::ranges::all_of(*peers, [](const PeerInfo& peer) {
+             return peer.via == "bootstrap";
+           });
+  }));
   const auto sources = node->discovery();
   ASSERT_TRUE(sources);
   const bool listed = std::ranges::any_of(*sources, [](const DiscoverySource& source) {

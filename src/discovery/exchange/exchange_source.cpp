@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <set>
 #include <utility>
 
@@ -82,6 +85,7 @@ class ExchangeSource::Driver {
         tasks_(runtime_, 1 + options.times.asks_max + options.limits.answers_open_max) {}
 
   void start(PeerSink& sink);
+  awaitable<void> wait_served();
   awaitable<void> stop();
   void refresh() {
     machine_.ask_now(runtime_.now());
@@ -150,6 +154,14 @@ awaitable<void> ExchangeSource::Driver::stop() {
   serving_->open = false;
   // A reset ends what they wait for.
   for (transport::Stream* stream : serving_->streams) stream->reset();
+  // A task of its own without a cancellation slot: in a cancelled caller the wait would return at
+  // once, again and again, and the streams would never get their turn.
+  co_await boost::asio::co_spawn(runtime_.executor(), wait_served(),
+                                 boost::asio::bind_cancellation_slot(
+                                     boost::asio::cancellation_slot(), boost::asio::use_awaitable));
+}
+
+awaitable<void> ExchangeSource::Driver::wait_served() {
   while (!serving_->streams.empty()) co_await serving_->none_left->wait_until(kNever);
 }
 

@@ -421,6 +421,24 @@ TEST_F(ExchangeSourceTest, AnotherOneMayTakeItsPlaceWhileStreamsAreServed) {
   }
 }
 
+awaitable<void> stop_and_tell(ExchangeSource& source, bool& ended) {
+  co_await source.stop();
+  ended = true;
+}
+
+TEST_F(ExchangeSourceTest, StoppingInATaskThatIsCancelledEnds) {
+  connect();
+  world.run_for(10s);
+  const auto silent = open();
+  write(*silent, Bytes{2});
+  world.run_for(100ms);
+  bool ended = false;
+  runtime::TaskGroup group(b.swarm->runtime(), 1);
+  ASSERT_TRUE(group.spawn(stop_and_tell(b.exchange, ended)));
+  sim::run(world, group.join());
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(ExchangeSourceTest, AQuietDayCostsFewBytes) {
   b.fill(100, 32);
   connect();
