@@ -123,7 +123,9 @@ void Heartbeat::give_up(const PeerId& peer, Connection& connection) {
 awaitable<Result<Duration>> Heartbeat::ping_once(PeerId peer,
                                                  std::shared_ptr<Connection> connection,
                                                  TimePoint deadline) {
-  std::unique_ptr<PingSession> session = std::move(watched_[peer].session);
+  const auto watched = watched_.find(peer);
+  if (watched == watched_.end()) co_return fail(ErrorCode::kNotFound, "the peer has just gone");
+  std::unique_ptr<PingSession> session = std::move(watched->second.session);
   if (session != nullptr) {
     const auto round_trip = co_await session->ping(deadline);
     const bool over = !round_trip && (round_trip.error().code() == ErrorCode::kReset ||

@@ -108,6 +108,7 @@ awaitable<void> Download::ask_task(Source& source) {
   if (holding && holding->extent != Extent::kNone && !gives_nothing(*holding)) {
     source.state = SourceState::kHolder;
     source.holding = std::move(*holding);
+    note(source, peers::ReputationEvent::kUsefulAnswer);
     log::debug("transfer", "{} has {}", source.peer.to_string(), record_.root.to_string());
   } else if (holding || holding.error().code() == ErrorCode::kUnsupported) {
     source.state = SourceState::kNothing;

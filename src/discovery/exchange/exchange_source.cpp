@@ -277,7 +277,7 @@ awaitable<void> ExchangeSource::Driver::take_in(std::vector<Bytes> records, Peer
   counters_.over_rate += taken.over_rate;
   if (taken.lie) report(teller, ReputationEvent::kFailedVerification);
   if (taken.news == 0) co_return;
-  if (!taken.lie) report(teller, ReputationEvent::kUsefulAnswer);
+  // No credit for records: anyone can make as many as he likes of peers that are not there.
   wake_->notify();
 }
 

@@ -155,7 +155,7 @@ TEST_F(ExchangeSourceTest, AsksAPeerSoonAfterItIsThereAndTellsOfOthers) {
   EXPECT_EQ(a.hints[0].peer, peer(100));
   EXPECT_THAT(a.hints[0].addresses, ElementsAre(public_address(100)));
   EXPECT_EQ(a.exchange.summary(), "asked 1, heard 5, refused 0");
-  EXPECT_THAT(a.reports, ElementsAre(std::pair(b.id, ReputationEvent::kUsefulAnswer)));
+  EXPECT_TRUE(a.reports.empty()) << "records alone are worth nothing";
   EXPECT_THAT(b.reports, IsEmpty());
 }
 
