@@ -113,6 +113,8 @@ awaitable<void> Core::run_call(Core* core, Work work, TimePoint deadline, Promis
 
 template <class T, class Work>
 Result<T> Core::run(Duration timeout, Work work) {
+  // What is quick enough would be done all the same before anyone looks at the time.
+  if (timeout <= Duration::zero()) return fail(ErrorCode::kTimedOut, "no time was left for it");
   const auto call = std::make_shared<Call<T>>();
   {
     const std::lock_guard lock(mutex_);
