@@ -36,7 +36,9 @@ PeerId id_of(std::uint8_t tag) {
 Interface make_interface(std::uint32_t index, bool joined) {
   if (index == 1) return {{1, {IpAddress::v4(127, 0, 0, 1)}, true}, joined};
   const auto last = static_cast<std::uint8_t>(index);
-  return {{index, {IpAddress::v4(10, 0, 0, last), *IpAddress::parse("fe80::1")}, false}, joined};
+  const auto network = resources::Prefix::of(IpAddress::v4(10, 0, 0, 0), 30);
+  return {{index, {IpAddress::v4(10, 0, 0, last), *IpAddress::parse("fe80::1")}, false, {network}},
+          joined};
 }
 
 void check_codec(BytesView packet) {
@@ -57,7 +59,6 @@ class Harness {
   Harness() {
     MachineConfig config;
     config.limits.peers_max = 6;
-    config.limits.peers_per_source_max = 4;
     config.limits.addresses_per_peer_max = 3;
     config.limits.interfaces_max = 2;
     config.limits.table_bytes_max = 4'000;

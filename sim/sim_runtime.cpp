@@ -198,12 +198,17 @@ class SimRuntime final : public runtime::Runtime {
     loopback.name = "lo";
     loopback.index = kLoopbackInterface;
     loopback.addresses = {IpAddress::v4(127, 0, 0, 1), *IpAddress::parse("::1")};
+    loopback.prefix_lengths = {8, 128};
     loopback.up = loopback.loopback = true;
     runtime::NetworkInterface lan;
     lan.name = "sim0";
     lan.index = kLanInterface;
     lan.addresses = {host_v4(host_), host_v6(host_), host_link_local(host_)};
-    for (const IpAddress& ip : world_.added_addresses(host_)) lan.addresses.push_back(ip);
+    lan.prefix_lengths = {16, 64, 64};
+    for (const IpAddress& ip : world_.added_addresses(host_)) {
+      lan.addresses.push_back(ip);
+      lan.prefix_lengths.push_back(ip.is_v6() ? 64 : 24);
+    }
     lan.up = lan.multicast = true;
     return std::vector{std::move(loopback), std::move(lan)};
   }

@@ -123,26 +123,26 @@ struct Discovery {
 
 /// The beacon. Source: docs/protocols/beacon.md, "Limits".
 struct Beacon {
-  std::size_t peers_max = 512;               ///< Known at a time; beyond: a new one is ignored.
-  std::size_t peers_per_source_max = 32;     ///< From one IP address of a link; not on loopback.
+  /// Known at a time; beyond: one of the source with the most gives way, or the new one is ignored.
+  std::size_t peers_max = 512;
   std::size_t addresses_per_peer_max = 16;   ///< Of one beacon; the rest is ignored.
   std::size_t table_bytes_max = 512u << 10;  ///< Of addresses; beyond: as peers_max.
   std::size_t interfaces_max = 20;           ///< Used; those of higher index are left out.
   std::size_t departed_max = 1'024;          ///< Remembered with their serials; the oldest goes.
   std::uint32_t hints_per_second_max = 16;   ///< New or changed peers told; beyond: they wait.
   std::uint32_t packets_per_second_max = 15'000;  ///< Read; beyond: the kernel drops them.
-  /// Signatures checked of peers that are known, of each of them, of all whom nobody knows, and of
-  /// one address of theirs, each with what may come at once. Beyond: dropped and counted.
+  /// Beacons looked at of peers that are known, shared equally among them, and of each of them at
+  /// most; signatures checked of all whom nobody knows; beacons looked at of one source of theirs;
+  /// with what may come at once. Beyond: dropped and counted.
   double known_per_second = 320;
-  double known_burst = 320;
   double peer_per_second = 2;
   double peer_burst = 4;
   double strangers_per_second = 100;
   double strangers_burst = 100;
   double source_per_second = 2;
   double source_burst = 16;
-  /// Addresses of strangers remembered; beyond: those that were quiet longest are forgotten.
-  std::size_t sources_max = 512;
+  /// Budgets for the sources of strangers, found by a keyed hash: those that share one are one.
+  std::size_t sources_max = 4'096;
 };
 
 /// What is known of peers. Source: docs/decisions/0017.

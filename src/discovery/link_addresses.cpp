@@ -50,6 +50,13 @@ bool fits(const Endpoint& endpoint, const LinkInterface& interface) {
 
 }  // namespace
 
+bool is_on_link(const LinkInterface& interface, const IpAddress& source) {
+  return interface.loopback ||
+         std::ranges::any_of(interface.prefixes, [&](const resources::Prefix& prefix) {
+           return prefix.contains(source);
+         });
+}
+
 std::vector<Multiaddr> link_addresses(std::span<const Multiaddr> own,
                                       const LinkInterface& interface) {
   std::vector<Multiaddr> fitting;

@@ -9,6 +9,7 @@
 
 #include "base/endpoint.hpp"
 #include "multiformats/multiaddr.hpp"
+#include "resources/prefix.hpp"
 
 namespace warren::discovery {
 
@@ -17,8 +18,13 @@ struct LinkInterface {
   std::uint32_t index = 0;
   std::vector<IpAddress> addresses;
   bool loopback = false;
+  std::vector<resources::Prefix> prefixes{};  ///< The networks of its addresses.
   bool operator==(const LinkInterface&) const = default;
 };
+
+/// Whether `source` may be on the link of `interface`: on loopback every one, else those within its
+/// prefixes. What routers forward, or somebody forges, comes from elsewhere.
+bool is_on_link(const LinkInterface& interface, const IpAddress& source);
 
 /// Those of `own` that a listener on `interface` can reach, each once, without /p2p: loopback
 /// addresses only on a loopback interface and first there, link-local ones without a zone; the rest

@@ -363,7 +363,13 @@ TEST(RealDatagram, EveryInterfaceHasAnIndexAndANameOnce) {
   for (const NetworkInterface& one : *all) {
     EXPECT_NE(one.index, 0u) << one.name;
     EXPECT_TRUE(indices.insert(one.index).second) << one.name;
-    if (one.loopback && one.up) loopback = !one.addresses.empty();
+    EXPECT_EQ(one.prefix_lengths.size(), one.addresses.size());
+    if (!one.loopback || !one.up) continue;
+    loopback = !one.addresses.empty();
+    for (std::size_t i = 0; i < one.addresses.size(); ++i) {
+      if (one.addresses[i] == IpAddress::v4(127, 0, 0, 1)) EXPECT_EQ(one.prefix_lengths[i], 8);
+      if (one.addresses[i].is_v6()) EXPECT_EQ(one.prefix_lengths[i], 128);
+    }
   }
   EXPECT_TRUE(loopback);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <cerrno>
@@ -17,6 +18,7 @@
 #include "runtime/real_datagram.hpp"
 #include "runtime/real_interface_watch.hpp"
 #include "runtime/real_stream.hpp"
+#include "runtime/socket_address.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace warren::runtime {
@@ -37,6 +39,18 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 
 AsioClock::time_point to_asio(TimePoint when) {
   return AsioClock::time_point(when.time_since_epoch());
+}
+
+/// How many of the first bits of `ip` all of its link share; all of them where the system says
+/// nothing.
+std::uint8_t prefix_length(const IpAddress& ip, const sockaddr* netmask) {
+  const auto mask = netmask == nullptr ? std::nullopt : endpoint_of(*netmask);
+  if (!mask || mask->ip.is_v6() != ip.is_v6()) {
+    return static_cast<std::uint8_t>(ip.bytes().size() * 8);
+  }
+  int bits = 0;
+  for (const std::uint8_t byte : mask->ip.bytes()) bits += std::popcount(byte);
+  return static_cast<std::uint8_t>(bits);
 }
 
 class RealSignal final : public Signal {
@@ -147,6 +161,7 @@ Result<std::vector<NetworkInterface>> RealRuntime::network_interfaces() {
     if (entry->ifa_addr == nullptr) continue;
     if (const auto endpoint = endpoint_of(*entry->ifa_addr)) {
       found.addresses.push_back(endpoint->ip);
+      found.prefix_lengths.push_back(prefix_length(endpoint->ip, entry->ifa_netmask));
     }
   }
   ::freeifaddrs(list);

@@ -134,6 +134,8 @@ struct NetworkInterface {
   bool up = false;
   bool loopback = false;
   bool multicast = false;
+  /// Of each of `addresses`: how many of its first bits all on this link share.
+  std::vector<std::uint8_t> prefix_lengths;
 };
 
 /// Tells when network_interfaces() may have changed: an address came or went, an interface went up

@@ -72,7 +72,6 @@ BeaconMachine::BeaconMachine(MachineConfig config, crypto::PrivateKey key, std::
       key_(std::move(key)),
       rng_(&rng),
       table_(config_.limits),
-      known_(config_.limits.known_burst),
       strangers_(config_.limits.strangers_burst),
       sources_(config_.limits.sources_max, TokenBucket(config_.limits.source_burst)),
       sources_key_(rng()) {
@@ -151,9 +150,16 @@ void BeaconMachine::on(const PacketReceived& event, Now now, Actions&) {
     return;
   }
   ++counters.heard;
+  if (!is_on_link(link.interface.link, event.from)) {
+    ++drops_.off_link;
+    return;
+  }
+  const limits::Beacon& limits = config_.limits;
   if (!key) {
     // Another version is not wrong, only not ours.
-    if (key.error().code() == ErrorCode::kMalformed) ++counters.malformed, ++drops_.malformed;
+    if (key.error().code() != ErrorCode::kMalformed) return;
+    ++counters.malformed, ++drops_.malformed;
+    bucket_of(event).take(limits.source_per_second, limits.source_burst, now.mono);
     return;
   }
   const std::size_t digest = std::hash<std::string_view>{}(as_text(event.bytes));
@@ -165,36 +171,35 @@ void BeaconMachine::on(const PacketReceived& event, Now now, Actions&) {
     return;
   }
   const Sighting* sighting = peer == nullptr ? nullptr : peer->sighting(arrival);
-  const TimePoint mono = now.mono;
-  const limits::Beacon& limits = config_.limits;
-  // Strangers pay before anything is read of them, those that were proven lately only for a check.
-  if (sighting == nullptr &&
-      (!bucket_of(event).take(limits.source_per_second, limits.source_burst, mono) ||
-       !strangers_.take(limits.strangers_per_second, limits.strangers_burst, mono))) {
+  const bool stranger = sighting == nullptr;
+  TokenBucket& payer = stranger ? bucket_of(event) : peer->checks;
+  const bool paid = stranger ? payer.take(limits.source_per_second, limits.source_burst, now.mono)
+                             : payer.take(known_rate(), limits.peer_burst, now.mono);
+  if (!paid) {
     ++drops_.over_rate;
     return;
   }
   const auto said = read(*key, peer, sighting, event, link, now);
   if (!said) return;
-  if (sighting == nullptr && !said->goodbye && !table_.has_room(*key, arrival)) {
+  if (stranger && !said->goodbye && !table_.may_have_room(*key, arrival)) {
     ++drops_.table_full;
     return;
   }
-  if (sighting != nullptr && (!peer->checks.take(limits.peer_per_second, limits.peer_burst, mono) ||
-                              !known_.take(limits.known_per_second, limits.known_burst, mono))) {
+  if (stranger && !strangers_.take(limits.strangers_per_second, limits.strangers_burst, now.mono)) {
+    payer.give_back();
     ++drops_.over_rate;
     return;
   }
   ++checked_;
   if (!is_proven(event.bytes)) {
     ++drops_.forged;
-    if (sighting == nullptr) bucket_of(event).drain(kForgedCost);
+    if (stranger) payer.drain(kForgedCost);
     return;
   }
   ++counters.heard_peers;
   ++(event.multicast ? counters.multicast : counters.broadcast);
   if (said->goodbye) {
-    table_.goodbye(*key, said->serial, mono);
+    table_.goodbye(*key, said->serial, now.mono);
   } else {
     take(*key, arrival, *said, link, now);
   }
@@ -219,8 +224,16 @@ void BeaconMachine::on(const StopAsked&, Now now, Actions& out) {
 
 // ---------------------------------------------------------------------------------- hearing
 
+/// All known peers have the same part of what they may cost together, so that none can take that of
+/// another.
+double BeaconMachine::known_rate() const {
+  const double part = config_.limits.known_per_second / static_cast<double>(table_.peers());
+  return std::min(part, config_.limits.peer_per_second);
+}
+
 TokenBucket& BeaconMachine::bucket_of(const PacketReceived& event) {
-  const std::size_t hash = std::hash<Endpoint>{}({event.from, 0, event.interface_index});
+  const auto [index, ip] = source_group(event.interface_index, event.from);
+  const std::size_t hash = std::hash<Endpoint>{}({ip, 0, index});
   const std::uint64_t mixed = (hash ^ sources_key_) * 0x9e37'79b9'7f4a'7c15ull;
   return sources_[(mixed >> 32) % sources_.size()];
 }
@@ -277,9 +290,10 @@ void BeaconMachine::take(const RawKey& key, const Arrival& arrival, const Announ
   const Duration lifetime =
       std::max(config_.timeout, std::min<Duration>(said.validity, kValidityMax));
   const Duration ahead = said.sent_at - to_millis(now.wall);
-  const bool is_new =
+  const auto outcome =
       table_.hear(key, arrival, said, std::move(addresses), ahead, now.mono, now.mono + lifetime);
-  if (!is_new || link.announced.empty()) return;
+  if (outcome == BeaconTable::Outcome::kNoRoom) ++drops_.table_full;
+  if (outcome != BeaconTable::Outcome::kNew || link.announced.empty()) return;
   // It need not wait for our turn.
   const TimePoint at = now.mono + jitter(0s, std::min(kAnswerDelayMax, config_.interval));
   link.next_send = std::min(link.next_send, std::max(at, link.last_send + kAnswerGap));

@@ -146,6 +146,7 @@ class BeaconMachine {
                                    const PacketReceived& event, const Link& link, Now now);
   void take(const RawKey& key, const Arrival& arrival, const Announcement& said, Link& link,
             Now now);
+  double known_rate() const;
   TokenBucket& bucket_of(const PacketReceived& event);
   void tell(TimePoint now, Actions& out);
   void set_timer(TimePoint now, Actions& out);
@@ -162,9 +163,8 @@ class BeaconMachine {
   std::uint64_t serial_ = 0;
   std::map<std::uint32_t, Link> links_;
   BeaconTable table_;
-  TokenBucket known_;
   TokenBucket strangers_;
-  /// By a keyed hash of the address: those that share one are one.
+  /// By a keyed hash of the source group: those that share one are one.
   std::vector<TokenBucket> sources_;
   std::uint64_t sources_key_;
   std::map<std::uint32_t, LinkCounters> counters_;

@@ -294,26 +294,6 @@ TEST(BeaconMachine, AnInterfaceThatGoesTakesItsPeersWithIt) {
   EXPECT_EQ(ear.node.lost.size(), 1u);
 }
 
-TEST(BeaconMachine, OneSourceHasRoomForSomePeersAndTheTableForSomeSources) {
-  MachineConfig config;
-  config.limits.peers_max = 6;
-  config.limits.peers_per_source_max = 4;
-  config.limits.source_burst = 100;
-  Ear ear(config);
-  for (std::uint16_t i = 1; i <= 8; ++i) {
-    ear.key = make_key(9, i);
-    ear.hear(ear.said());
-  }
-  EXPECT_EQ(ear.node.machine->peers(), 4u);
-  EXPECT_EQ(ear.drops().table_full, 4u);
-  const IpAddress other = IpAddress::v4(10, 0, 0, 78);
-  for (std::uint16_t i = 11; i <= 18; ++i) {
-    ear.key = make_key(9, i);
-    ear.hear(ear.said(other), other);
-  }
-  EXPECT_EQ(ear.node.machine->peers(), 6u);
-}
-
 // Goal: a flood from many addresses costs few checks and little memory, and one who is known stays
 // known. Method: 10,000 forged beacons a second from 200 addresses for 10 s, each of a new peer.
 TEST(BeaconMachine, AFloodFromManyAddressesCostsFewChecks) {

@@ -34,6 +34,14 @@ constexpr Duration kIntervalMin = 50ms;
 constexpr std::size_t kTasksMax = 3;  // A reader for each IP version, and the loop.
 constexpr std::size_t kCountersMax = 64;
 
+std::vector<resources::Prefix> prefixes_of(const NetworkInterface& interface) {
+  std::vector<resources::Prefix> all;
+  for (std::size_t i = 0; i < interface.addresses.size(); ++i) {
+    all.push_back(resources::Prefix::of(interface.addresses[i], interface.prefix_lengths.at(i)));
+  }
+  return all;
+}
+
 /// One socket, and on which interfaces it is in the group.
 struct Family {
   std::unique_ptr<DatagramSocket> socket;
@@ -277,7 +285,7 @@ void BeaconService::Driver::poll_interfaces() {
     if (now.size() == options_.limits.interfaces_max) break;
     bool joined = false;
     for (Family& family : families_) joined = join(family, each) || joined;
-    now.push_back({{each.index, each.addresses, each.loopback}, joined});
+    now.push_back({{each.index, each.addresses, each.loopback, prefixes_of(each)}, joined});
     if (counters_.size() < kCountersMax || counters_.contains(each.index)) {
       counters_[each.index].interface = each.name;
       BeaconLinkState& link = links_[each.index];

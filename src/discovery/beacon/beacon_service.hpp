@@ -65,6 +65,7 @@ struct BeaconLinkState {
 /// What was dropped since the start.
 struct BeaconDrops {
   std::uint64_t malformed = 0;
+  std::uint64_t off_link = 0;    ///< From an address that is not of the link's networks.
   std::uint64_t replayed = 0;    ///< Not newer than what this peer had said.
   std::uint64_t stale = 0;       ///< Its clock, or ours, is more than five minutes off.
   std::uint64_t foreign = 0;     ///< From an address that the beacon does not name.

@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "discovery/beacon/beacon_service.hpp"
+#include "resources/prefix.hpp"
 
 namespace warren::discovery::beacon {
 namespace {
@@ -22,8 +23,15 @@ constexpr Duration kSpareGap = 10s;
 // refused without its serial.
 constexpr Duration kDepartedTime = 10min;
 constexpr TimePoint kLongAgo{Duration::min() / 2};
+// What one link of IPv6 gives its computers to choose from. Source: RFC 4291 section 2.5.1.
+constexpr std::uint8_t kGroupBitsV6 = 64;
 
 }  // namespace
+
+SourceGroup source_group(std::uint32_t interface_index, const IpAddress& source) {
+  return {interface_index,
+          source.is_v6() ? resources::Prefix::of(source, kGroupBitsV6).ip : source};
+}
 
 bool TokenBucket::take(double per_second, double burst, TimePoint now) {
   const double seconds = std::chrono::duration<double>(std::max(now, at_) - at_).count();
@@ -45,9 +53,9 @@ BeaconTable::BeaconTable(limits::Beacon limits) : limits_(limits) {
   WARREN_CHECK(limits_.hints_per_second_max > 0);
 }
 
-std::size_t BeaconTable::cost(const Sighting& sighting) {
+std::size_t BeaconTable::cost(const std::vector<Multiaddr>& addresses) {
   std::size_t bytes = kSightingOverheadBytes;
-  for (const Multiaddr& each : sighting.addresses) {
+  for (const Multiaddr& each : addresses) {
     bytes += kAddressOverheadBytes + each.bytes().size();
   }
   return bytes;
@@ -66,60 +74,111 @@ std::uint64_t BeaconTable::departed_serial(const RawKey& key, TimePoint now) con
 
 // ---------------------------------------------------------------------------------- hearing
 
-bool BeaconTable::has_room(const RawKey& key, const Arrival& arrival) const {
+bool BeaconTable::may_have_room(const RawKey& key, const Arrival& arrival) const {
   const auto known = peers_.find(key);
-  if (known == peers_.end() && peers_.size() >= limits_.peers_max) return false;
   if (known != peers_.end() && known->second.sightings.size() >= kSightingsMax) return false;
-  if (bytes_ >= limits_.table_bytes_max) return false;
-  if (arrival.loopback) return true;
-  const auto count = per_source_.find({arrival.interface_index, arrival.source});
-  return count == per_source_.end() || count->second < limits_.peers_per_source_max;
+  return has_room(known == peers_.end(), kSightingOverheadBytes + kAddressOverheadBytes) ||
+         yields(source_group(arrival.interface_index, arrival.source));
+}
+
+bool BeaconTable::has_room(bool new_peer, std::size_t bytes) const {
+  return (!new_peer || peers_.size() < limits_.peers_max) &&
+         bytes_ + bytes <= limits_.table_bytes_max;
+}
+
+std::size_t BeaconTable::count(const SourceGroup& group) const {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? 0 : found->second;
+}
+
+void BeaconTable::set_count(const SourceGroup& group, std::size_t count) {
+  by_count_.erase({this->count(group), group});
+  groups_.erase(group);
+  if (count == 0) return;
+  groups_[group] = count;
+  by_count_.emplace(count, group);
+}
+
+/// Whether the group with the most has more than `to` also when one has gone from it and come to
+/// `to`, or as many: else two groups would take each other's place for ever.
+bool BeaconTable::yields(const SourceGroup& to) const {
+  return !by_count_.empty() && by_count_.rbegin()->first >= count(to) + 2;
+}
+
+bool BeaconTable::make_room(const SourceGroup& group, bool new_peer, std::size_t bytes,
+                            TimePoint now) {
+  while (!has_room(new_peer, bytes)) {
+    if (!yields(group)) return false;
+    const SourceGroup largest = by_count_.rbegin()->second;
+    const auto in_largest = [&](const Sighting& sighting) {
+      return source_group(sighting.interface_index, sighting.source) == largest;
+    };
+    auto newest = peers_.end();
+    for (auto it = peers_.begin(); it != peers_.end(); ++it) {
+      if (!std::ranges::any_of(it->second.sightings, in_largest)) continue;
+      if (newest == peers_.end() || it->second.since >= newest->second.since) newest = it;
+    }
+    WARREN_CHECK(newest != peers_.end());
+    remove_from(newest, now, in_largest);
+  }
+  return true;
 }
 
 Sighting& BeaconTable::add_sighting(KnownPeer& peer, const Arrival& arrival) {
-  if (!arrival.loopback) ++per_source_[{arrival.interface_index, arrival.source}];
+  const SourceGroup group = source_group(arrival.interface_index, arrival.source);
+  set_count(group, count(group) + 1);
   Sighting& sighting = peer.sightings.emplace_back();
   sighting.interface_index = arrival.interface_index;
   sighting.source = arrival.source;
-  sighting.counted = !arrival.loopback;
   sighting.multicast_at = kLongAgo;
-  bytes_ += cost(sighting);
+  bytes_ += cost(sighting.addresses);
   return sighting;
 }
 
 void BeaconTable::set_addresses(KnownPeer& peer, const RawKey& key, Sighting& sighting,
                                 std::vector<Multiaddr> addresses) {
   if (sighting.addresses == addresses) return;
-  bytes_ -= cost(sighting);
+  bytes_ -= cost(sighting.addresses);
   sighting.addresses = std::move(addresses);
-  bytes_ += cost(sighting);
+  bytes_ += cost(sighting.addresses);
   enqueue(key, peer);
 }
 
-bool BeaconTable::hear(const RawKey& key, const Arrival& arrival, const Announcement& said,
-                       std::vector<Multiaddr> addresses, Duration clock_ahead, TimePoint now,
-                       TimePoint expires) {
+BeaconTable::Outcome BeaconTable::hear(const RawKey& key, const Arrival& arrival,
+                                       const Announcement& said, std::vector<Multiaddr> addresses,
+                                       Duration clock_ahead, TimePoint now, TimePoint expires) {
+  KnownPeer* before = find(key);
+  Sighting* sighting = before == nullptr ? nullptr : before->sighting(arrival);
+  const std::size_t held = sighting == nullptr ? 0 : cost(sighting->addresses);
+  const std::size_t wanted = cost(addresses);
+  const SourceGroup group = source_group(arrival.interface_index, arrival.source);
+  if (wanted > held && !make_room(group, before == nullptr, wanted - held, now)) {
+    if (sighting == nullptr) return Outcome::kNoRoom;
+    addresses = find(key)->sighting(arrival)->addresses;
+  }
+  // Making room may have removed other sightings of this peer, and with the last one the peer.
   const auto [entry, is_new] = peers_.try_emplace(key);
   KnownPeer& peer = entry->second;
   if (is_new) {
     peer.id = peer_of(key);
+    peer.since = now;
     peer.checks = TokenBucket(limits_.peer_burst);
     departed_.erase(key);
   }
-  Sighting* known = peer.sighting(arrival);
-  Sighting& sighting = known != nullptr ? *known : add_sighting(peer, arrival);
-  sighting.serial = said.serial;
-  sighting.digest = arrival.digest;
-  sighting.heard = now;
-  sighting.expires = expires;
-  if (arrival.multicast) sighting.multicast_at = now;
+  sighting = peer.sighting(arrival);
+  if (sighting == nullptr) sighting = &add_sighting(peer, arrival);
+  sighting->serial = said.serial;
+  sighting->digest = arrival.digest;
+  sighting->heard = now;
+  sighting->expires = expires;
+  if (arrival.multicast) sighting->multicast_at = now;
   peer.serial = std::max(peer.serial, said.serial);
   peer.clock_ahead = clock_ahead;
   peer.spare = said.spare;
-  set_addresses(peer, key, sighting, std::move(addresses));
+  set_addresses(peer, key, *sighting, std::move(addresses));
   const bool retell = peer.told && peer.spare != peer.told_spare;
   if (retell && now - peer.told_at >= kSpareGap) enqueue(key, peer);
-  return is_new;
+  return is_new ? Outcome::kNew : Outcome::kKnown;
 }
 
 bool BeaconTable::hear_copy(KnownPeer& peer, const Arrival& arrival, TimePoint now) {
@@ -134,11 +193,10 @@ bool BeaconTable::hear_copy(KnownPeer& peer, const Arrival& arrival, TimePoint n
 // ---------------------------------------------------------------------------------- leaving
 
 void BeaconTable::forget(const Sighting& sighting) {
-  bytes_ -= cost(sighting);
-  if (!sighting.counted) return;
-  const auto count = per_source_.find({sighting.interface_index, sighting.source});
-  WARREN_CHECK(count != per_source_.end() && count->second > 0);
-  if (--count->second == 0) per_source_.erase(count);
+  bytes_ -= cost(sighting.addresses);
+  const SourceGroup group = source_group(sighting.interface_index, sighting.source);
+  WARREN_CHECK(count(group) > 0);
+  set_count(group, count(group) - 1);
 }
 
 void BeaconTable::remember_departed(const RawKey& key, std::uint64_t serial, TimePoint now) {
@@ -295,7 +353,9 @@ std::optional<Duration> BeaconTable::clock_ahead() const {
 void BeaconTable::check_invariants() const {
   WARREN_CHECK(peers_.size() <= limits_.peers_max);
   WARREN_CHECK(queue_.size() <= peers_.size());
-  WARREN_CHECK(per_source_.size() <= peers_.size() * kSightingsMax);
+  WARREN_CHECK(bytes_ <= limits_.table_bytes_max);
+  WARREN_CHECK(groups_.size() <= peers_.size() * kSightingsMax);
+  WARREN_CHECK(groups_.size() == by_count_.size());
   WARREN_CHECK(departed_.size() <= limits_.departed_max);
   WARREN_CHECK(told_at_.size() <= limits_.hints_per_second_max);
 }
@@ -304,7 +364,7 @@ void BeaconTable::check_all() const {
   check_invariants();
   std::size_t bytes = 0;
   std::size_t queued = 0;
-  std::size_t counted = 0;
+  std::map<SourceGroup, std::size_t> groups;
   for (const auto& [key, peer] : peers_) {
     WARREN_CHECK(!peer.sightings.empty() && peer.sightings.size() <= kSightingsMax);
     WARREN_CHECK(peer.id == peer_of(key) && (peer.told || peer.queued));
@@ -312,16 +372,11 @@ void BeaconTable::check_all() const {
     for (const Sighting& sighting : peer.sightings) {
       WARREN_CHECK(!sighting.addresses.empty() && sighting.addresses.size() <= kAddressesMax);
       WARREN_CHECK(sighting.serial <= peer.serial);
-      counted += sighting.counted;
-      bytes += cost(sighting);
+      ++groups[source_group(sighting.interface_index, sighting.source)];
+      bytes += cost(sighting.addresses);
     }
   }
-  std::size_t sources = 0;
-  for (const auto& [source, count] : per_source_) {
-    WARREN_CHECK(count > 0 && count <= limits_.peers_per_source_max);
-    sources += count;
-  }
-  WARREN_CHECK(bytes == bytes_ && queued == queue_.size() && counted == sources);
+  WARREN_CHECK(bytes == bytes_ && queued == queue_.size() && groups == groups_);
 }
 
 }  // namespace warren::discovery::beacon

@@ -5,6 +5,8 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/endpoint.hpp"
@@ -21,6 +23,8 @@ class TokenBucket {
   explicit TokenBucket(double burst = 0) : left_(burst) {}
   /// Takes one, if there is one.
   bool take(double per_second, double burst, TimePoint now);
+  /// The one that was taken last was not used.
+  void give_back() { left_ += 1; }
   /// Nothing for the next `debt` tokens' time.
   void drain(double debt) { left_ = -debt; }
 
@@ -28,6 +32,11 @@ class TokenBucket {
   double left_;
   TimePoint at_{};
 };
+
+/// Those that count as one sender on an interface: an IPv4 address, or all of an IPv6 /64, of which
+/// one computer may take as many addresses as it likes.
+using SourceGroup = std::pair<std::uint32_t, IpAddress>;
+SourceGroup source_group(std::uint32_t interface_index, const IpAddress& source);
 
 /// Where and how a packet came in.
 struct Arrival {
@@ -42,7 +51,6 @@ struct Arrival {
 struct Sighting {
   std::uint32_t interface_index = 0;
   IpAddress source;
-  bool counted = false;  ///< Counts towards peers_per_source_max.
   std::vector<Multiaddr> addresses;
   std::uint64_t serial = 0;
   std::size_t digest = 0;
@@ -54,6 +62,7 @@ struct Sighting {
 struct KnownPeer {
   PeerId id;
   std::vector<Sighting> sightings;
+  TimePoint since;
   SpareCapacity spare;
   std::uint64_t serial = 0;  ///< The greatest of all.
   Duration clock_ahead{0};   ///< Of its clock before ours.
@@ -74,13 +83,20 @@ class BeaconTable {
   KnownPeer* find(const RawKey& key);
   /// The serial at which this peer, unknown now, was last heard; 0 for one never heard of.
   std::uint64_t departed_serial(const RawKey& key, TimePoint now) const;
-  /// Whether hear() would take a beacon of `key` now.
-  bool has_room(const RawKey& key, const Arrival& arrival) const;
+  /// Whether hear() could take a beacon of `key` from where it was not heard before; cheap.
+  bool may_have_room(const RawKey& key, const Arrival& arrival) const;
+  enum class Outcome : std::uint8_t {
+    kNoRoom,  ///< Nothing was taken.
+    kKnown,   ///< Of a peer that was known. New addresses that did not fit were left out.
+    kNew,
+  };
   /// Takes what a peer said; proven, and newer than before. `addresses`, not empty, are those that
-  /// can be dialled. Returns whether the peer is new. Call only when there is room.
-  bool hear(const RawKey& key, const Arrival& arrival, const Announcement& said,
-            std::vector<Multiaddr> addresses, Duration clock_ahead, TimePoint now,
-            TimePoint expires);
+  /// can be dialled. When the table is full, the newest peers of the source with the most give way
+  /// to one of a source that has fewer also with it: no source takes the place of another that has
+  /// no more than itself.
+  Outcome hear(const RawKey& key, const Arrival& arrival, const Announcement& said,
+               std::vector<Multiaddr> addresses, Duration clock_ahead, TimePoint now,
+               TimePoint expires);
   /// The same packet once more: another IP version, or broadcast beside multicast. False when
   /// nothing like it was heard there.
   bool hear_copy(KnownPeer& peer, const Arrival& arrival, TimePoint now);
@@ -118,16 +134,20 @@ class BeaconTable {
 
  private:
   using Peers = std::map<RawKey, KnownPeer>;
-  using SourceKey = std::pair<std::uint32_t, IpAddress>;
   struct Departed {
     std::uint64_t serial = 0;
     TimePoint at;
   };
 
-  static std::size_t cost(const Sighting& sighting);
+  static std::size_t cost(const std::vector<Multiaddr>& addresses);
   Sighting& add_sighting(KnownPeer& peer, const Arrival& arrival);
   void set_addresses(KnownPeer& peer, const RawKey& key, Sighting& sighting,
                      std::vector<Multiaddr> addresses);
+  bool has_room(bool new_peer, std::size_t bytes) const;
+  bool make_room(const SourceGroup& group, bool new_peer, std::size_t bytes, TimePoint now);
+  bool yields(const SourceGroup& to) const;
+  std::size_t count(const SourceGroup& group) const;
+  void set_count(const SourceGroup& group, std::size_t count);
   template <class Gone>
   Peers::iterator remove_from(Peers::iterator peer, TimePoint now, Gone gone);
   void forget(const Sighting& sighting);
@@ -138,7 +158,8 @@ class BeaconTable {
 
   limits::Beacon limits_;
   Peers peers_;
-  std::map<SourceKey, std::size_t> per_source_;
+  std::map<SourceGroup, std::size_t> groups_;  ///< Sightings of each.
+  std::set<std::pair<std::size_t, SourceGroup>> by_count_;
   std::map<RawKey, Departed> departed_;
   std::deque<RawKey> queue_;  ///< To be told of, each once.
   std::vector<PeerHint> lost_;

@@ -24,6 +24,11 @@ inline PeerId id_of(const crypto::PrivateKey& key) {
 inline Multiaddr address(std::string_view text) { return Multiaddr::parse(text).value(); }
 inline IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
+/// Of every link here.
+inline std::vector<resources::Prefix> networks() {
+  return {resources::Prefix::of(ip("10.0.0.0"), 16), resources::Prefix::of(ip("fe80::"), 64)};
+}
+
 struct Node {
   explicit Node(std::uint8_t number) : key(make_key(number)), id(id_of(key)), rng(number) {}
   crypto::PrivateKey key;
@@ -55,7 +60,7 @@ class Link {
   /// A node at 10.0.0.`number` that listens on QUIC there; nothing happens before start().
   Node& add(std::uint8_t number, MachineConfig config = {}) {
     Node& node = *nodes_.emplace_back(std::make_unique<Node>(number));
-    node.interface = {{2, {IpAddress::v4(10, 0, 0, number)}, false}, true};
+    node.interface = {{2, {IpAddress::v4(10, 0, 0, number)}, false, networks()}, true};
     if (!config.spare) config.spare = [&node] { return node.spare; };
     node.machine = std::make_unique<BeaconMachine>(config, node.key, node.rng);
     return node;
