@@ -43,7 +43,8 @@ struct Node {
   std::vector<std::pair<TimePoint, PeerId>> lost;
   std::vector<std::pair<TimePoint, SendPacket>> sent;
   Duration clock_ahead{0};
-  bool dead = false;  ///< Hears nothing, and does nothing.
+  std::size_t fired = 0;  ///< Times that its timer ran out.
+  bool dead = false;      ///< Hears nothing, and does nothing.
 };
 
 /// One link, interface index 2 in every node, with a delay of 1 ms.
@@ -72,8 +73,12 @@ class Link {
   }
 
   void handle(Node& node, const Event& event) {
-    const auto actions = node.machine->handle(event, {now, wall(node)});
+    handle_unchecked(node, event);
     node.machine->check_all();
+  }
+  /// Without a walk over the table of the node.
+  void handle_unchecked(Node& node, const Event& event) {
+    const auto actions = node.machine->handle(event, {now, wall(node)});
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<SendPacket>(&action)) {
         node.sent.emplace_back(now, *send);
@@ -97,6 +102,10 @@ class Link {
   /// Somebody's packet.
   void inject(Node& node, const IpAddress& from, BytesView bytes, bool multicast = true) {
     handle(node, PacketReceived{node.interface.link.index, from, multicast, bytes});
+  }
+
+  void inject_unchecked(Node& node, const IpAddress& from, BytesView bytes) {
+    handle_unchecked(node, PacketReceived{node.interface.link.index, from, true, bytes});
   }
 
   /// What the peer of `key` at `at` would say now.
@@ -130,6 +139,7 @@ class Link {
       for (const auto& node : nodes_) {
         if (node->dead || node->timer > now) continue;
         node->timer = kNever;
+        ++node->fired;
         handle(*node, TimerFired{});
       }
     }
@@ -145,6 +155,25 @@ class Link {
   };
   std::vector<std::unique_ptr<Node>> nodes_;
   std::deque<Flying> flying_;
+};
+
+inline constexpr IpAddress kPeerIp = IpAddress::v4(10, 0, 0, 77);
+
+/// One node that hears what the test makes up, and a peer that is not simulated.
+struct Ear {
+  Ear() : node(link.add(1)) { link.start(node); }
+  explicit Ear(MachineConfig config) : node(link.add(1, std::move(config))) { link.start(node); }
+
+  Announcement said(const IpAddress& at = kPeerIp) const { return link.announcement(at, node); }
+  void hear(const Announcement& said, const IpAddress& from = kPeerIp) {
+    link.inject(node, from, seal(key, said));
+  }
+  const BeaconDrops& drops() const { return node.machine->drops(); }
+
+  Link link;
+  Node& node;
+  crypto::PrivateKey key = make_key(77);
+  PeerId peer = id_of(key);
 };
 
 }  // namespace warren::discovery::beacon::testing
