@@ -104,7 +104,7 @@ std::vector<discovery::ExchangeCandidate> Node::exchange_candidates() const {
     last = peer;
     const protocols::PeerIdentity* identity = identify_.find(peer);
     if (identity == nullptr || !identity->speaks(discovery::kExchangeProtocol)) continue;
-    candidates.push_back({peer, keeper_.manager().is_outbound(peer)});
+    candidates.push_back({peer, keeper_.manager().is_well_chosen(peer)});
   }
   return candidates;
 }

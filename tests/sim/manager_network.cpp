@@ -82,7 +82,8 @@ void ManagerNetwork::start(Node& node, bool fresh) {
   node.wake = kNever;
   if (fresh) find_entries(node);
   post(between(0s, 1s), What::kLook, node);
-  post(between(1s, options_.ask_interval), What::kAsk, node);
+  node.ask_interval = options_.ask_interval_first;
+  post(between(1s, node.ask_interval), What::kAsk, node);
   if (attack_) post(between(0s, options_.attack_interval), What::kAttack, node);
 }
 
@@ -244,12 +245,14 @@ void ManagerNetwork::close(Node& node, Number other, std::optional<Duration> ret
 
 void ManagerNetwork::ask(Node& node) {
   std::vector<Number> candidates;
-  for (const bool outbound : {true, false}) {
+  for (const bool well_chosen : {true, false}) {
     for (const auto& [other, link] : node.links) {
       const auto asked = node.asked.find(other);
       const bool lately =
           asked != node.asked.end() && now_ - asked->second < options_.ask_same_interval;
-      if (link.outbound == outbound && !lately) candidates.push_back(other);
+      if (node.manager->is_well_chosen(nodes_[other]->id) == well_chosen && !lately) {
+        candidates.push_back(other);
+      }
     }
     if (!candidates.empty()) break;
   }
@@ -315,7 +318,8 @@ void ManagerNetwork::handle(const Event& event) {
     }
     case What::kAsk:
       ask(node);
-      post(options_.ask_interval, What::kAsk, node);
+      post(node.ask_interval, What::kAsk, node);
+      node.ask_interval = std::min(2 * node.ask_interval, options_.ask_interval);
       break;
     case What::kLook:
       // What the bootstrap source does: it is there when there are too few.

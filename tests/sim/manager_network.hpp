@@ -29,6 +29,7 @@ struct ManagerNetworkOptions {
   Duration loss_min = 30s;
   Duration loss_max = 60s;
   Duration ask_interval = 5min;        ///< One connected peer is asked for others.
+  Duration ask_interval_first = 10s;   ///< The same at the start: doubles to that.
   Duration ask_same_interval = 10min;  ///< The same peer not more often.
   std::size_t entries = 4;             ///< Nodes that a fresh one is told of.
 
@@ -97,6 +98,7 @@ class ManagerNetwork {
     std::vector<peers::Peer> stored;
     std::map<Number, Link> links;
     std::map<Number, TimePoint> asked;
+    Duration ask_interval{};
     double allowance = 0;
     TimePoint allowance_at{};
     TimePoint wake = kNever;

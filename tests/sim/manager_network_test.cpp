@@ -203,6 +203,7 @@ void run_attacks(std::size_t seeds, const AttackTimes& times) {
     const Attack attack = run_attack(seed, times);
     EXPECT_LE(attack.before_restart.worst, 0.5) << "replay with SIM_SEED=" << seed;
     EXPECT_LE(attack.after_restart.worst, 0.5) << "replay with SIM_SEED=" << seed;
+    EXPECT_LE(attack.fresh.worst, 0.5) << "replay with SIM_SEED=" << seed;
     all.before_restart.add(attack.before_restart);
     all.after_restart.add(attack.after_restart);
     all.fresh.add(attack.fresh);
@@ -214,6 +215,12 @@ void run_attacks(std::size_t seeds, const AttackTimes& times) {
 }
 
 TEST(ManagerNetwork, AThousandAttackersGetAtMostHalfOfWhatANodeChooses) { run_attacks(1, {}); }
+
+TEST(ManagerNetwork, AThousandAttackersGetAtMostHalfWhileNodesComeAndGo) {
+  AttackTimes times;
+  times.churn = 1min;
+  run_attacks(1, times);
+}
 
 TEST(ManagerNetwork, SameSeedGivesSameTrace) {
   const auto trace = [](std::uint64_t seed) {

@@ -7,7 +7,11 @@
 namespace warren::discovery {
 
 ExchangeMachine::ExchangeMachine(ExchangeTimes times, std::mt19937_64& rng, TimePoint now)
-    : times_(times), rng_(rng), regular_at_(now), look_at_(now) {}
+    : times_(times),
+      rng_(rng),
+      interval_(std::min(times.ask_interval_first, times.ask_interval)),
+      regular_at_(now),
+      look_at_(now) {}
 
 bool ExchangeMachine::wants_candidates(bool wants_peers, TimePoint now) const {
   if (in_progress_.size() >= times_.asks_max) return false;
@@ -41,7 +45,7 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
 
   const bool many = wants_peers || all_now_;
   const std::size_t room = many ? times_.asks_max - in_progress_.size() : 1;
-  // Those that we dialled first, each kind in random order.
+  // The well chosen first, each kind in random order.
   std::vector<ExchangeCandidate> order;
   TimePoint soonest = now + times_.ask_interval;
   for (const ExchangeCandidate& candidate : candidates) {
@@ -52,7 +56,7 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
     }
   }
   std::ranges::shuffle(order, rng_);
-  std::ranges::partition(order, [](const ExchangeCandidate& one) { return one.outbound; });
+  std::ranges::partition(order, [](const ExchangeCandidate& one) { return one.well_chosen; });
   for (const ExchangeCandidate& candidate : order) {
     if (chosen.size() == room) break;
     if (!in_progress_.insert(candidate.peer).second) continue;  // It was in the list twice.
@@ -62,9 +66,9 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
 
   if (!chosen.empty()) {
     all_now_ = false;
-    const auto fifth = static_cast<std::uint64_t>(times_.ask_interval.count()) / 5;
-    regular_at_ =
-        now + times_.ask_interval + Duration(static_cast<Duration::rep>(rng_() % (fifth + 1)));
+    const auto fifth = static_cast<std::uint64_t>(interval_.count()) / 5;
+    regular_at_ = now + interval_ + Duration(static_cast<Duration::rep>(rng_() % (fifth + 1)));
+    interval_ = std::min(2 * interval_, times_.ask_interval);
   } else if (!candidates.empty() && now >= regular_at_) {
     regular_at_ = std::max(soonest, look_at_);  // Nobody may be asked before.
   }

@@ -13,8 +13,12 @@
 namespace warren::discovery {
 
 struct ExchangeTimes {
-  /// One peer, of those that we dialled if there is one, is asked so often, with a fifth of jitter.
+  /// One peer, of those that are well chosen if there is one, is asked so often, with a fifth of
+  /// jitter.
   Duration ask_interval = 5min;
+  /// The same at the start, doubling to ask_interval: who has just begun knows few, and should not
+  /// know only those that come to it.
+  Duration ask_interval_first = 10s;
   /// The same peer is never asked more often.
   Duration ask_same_interval = 10min;
   /// How often it is looked whether the node wants peers.
@@ -30,7 +34,7 @@ struct ExchangeTimes {
 /// A peer that may be asked.
 struct ExchangeCandidate {
   PeerId peer;
-  bool outbound = false;  ///< We dialled it: it did not choose us.
+  bool well_chosen = false;  ///< We dialled it, it did not choose us: it is asked first.
 };
 
 class ExchangeMachine {
@@ -63,6 +67,7 @@ class ExchangeMachine {
   std::mt19937_64& rng_;
   std::map<PeerId, TimePoint> asked_;  ///< The last time.
   std::set<PeerId> in_progress_;
+  Duration interval_;  ///< To the regular question after the next.
   TimePoint regular_at_;
   TimePoint look_at_;
   bool all_now_ = false;

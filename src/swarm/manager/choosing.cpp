@@ -36,12 +36,10 @@ void ConnectionManager::dial(Pass& pass) {
 void ConnectionManager::start(const Choice& choice, Pass& pass) {
   const peers::Peer* known = book_.find(choice.peer);
   WARREN_CHECK(known != nullptr);
-  const bool any_network =
-      choice.kind == DialPeer::Kind::kKept || choice.kind == DialPeer::Kind::kFeeler;
   Dialling dialling;
   dialling.kind = choice.kind;
   dialling.veteran = choice.veteran;
-  dialling.addresses = addresses_of(*known, any_network ? nullptr : &pass.tally, pass.now);
+  dialling.addresses = addresses_of(*known, pass.tally, pass.now, choice.networks);
   WARREN_CHECK(!dialling.addresses.empty());
   dialling.group = peers::network_group(dialling.addresses.front());
   pass.actions.emplace_back(DialPeer{choice.kind, choice.peer, dialling.addresses});
@@ -70,6 +68,9 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose(const Tally& 
       if (auto any = choose_any(tally, now)) return any;
       if (auto local = choose_local(tally, now)) return local;
     }
+    if (below) {
+      if (auto any = choose_any(tally, now, Networks::kAlsoDense)) return any;
+    }
     may_choose_ = false;
     choose_again_ = waits_.next_end(now.steady);
   }
@@ -83,8 +84,8 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose_asked_for(Mom
     if (!is_free(peer, now)) continue;
     const peers::Peer* known = book_.find(peer);
     if (known == nullptr || book_.is_banned(peer, now.civil)) continue;
-    if (addresses_of(*known, nullptr, now).empty()) continue;
-    return Choice{peer, DialPeer::Kind::kKept};
+    if (addresses_of(*known, {}, now, Networks::kAny).empty()) continue;
+    return Choice{peer, DialPeer::Kind::kKept, false, Networks::kAny};
   }
   return std::nullopt;
 }
@@ -125,15 +126,16 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose_veteran(const
 }
 
 std::optional<ConnectionManager::Choice> ConnectionManager::choose_any(const Tally& tally,
-                                                                       Moment now) {
+                                                                       Moment now,
+                                                                       Networks networks) {
   const auto fits = [&](const peers::Peer& peer) {
-    return is_free(peer.id, now) && may_dial(peer, tally, now);
+    return is_free(peer.id, now) && may_dial(peer, tally, now, networks);
   };
   const bool proven_first = std::bernoulli_distribution(0.5)(rng_);
   for (const bool proven : {proven_first, !proven_first}) {
     const auto table = proven ? peers::Table::kProven : peers::Table::kNew;
     const peers::Peer* peer = book_.choose(table, now.civil, fits);
-    if (peer != nullptr) return Choice{peer->id, DialPeer::Kind::kNeeded};
+    if (peer != nullptr) return Choice{peer->id, DialPeer::Kind::kNeeded, false, networks};
   }
   return std::nullopt;
 }
@@ -161,10 +163,11 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose_feeler(const 
   if (tally.counted + tally.dials_counted >= config_.max_peers) return std::nullopt;
   const peers::Peer* peer =
       book_.choose(peers::Table::kNew, now.civil, [&](const peers::Peer& candidate) {
-        return is_free(candidate.id, now) && !addresses_of(candidate, nullptr, now).empty();
+        return is_free(candidate.id, now) &&
+               !addresses_of(candidate, tally, now, Networks::kAny).empty();
       });
   if (peer == nullptr) return std::nullopt;
-  return Choice{peer->id, DialPeer::Kind::kFeeler};
+  return Choice{peer->id, DialPeer::Kind::kFeeler, false, Networks::kAny};
 }
 
 std::optional<ConnectionManager::Choice> ConnectionManager::one_of(const std::vector<PeerId>& peers,
@@ -179,29 +182,27 @@ bool ConnectionManager::is_free(const PeerId& peer, Moment now) const {
          !waits_.waits(peer, now.steady);
 }
 
-bool ConnectionManager::may_dial(const peers::Peer& peer, const Tally& tally, Moment now) const {
+bool ConnectionManager::may_dial(const peers::Peer& peer, const Tally& tally, Moment now,
+                                 Networks networks) const {
   return !book_.is_banned(peer.id, now.civil) &&
          std::ranges::any_of(peer.addresses, [&](const peers::AddressEntry& entry) {
-           return may_dial(peer, entry, &tally, now);
+           return may_dial(peer, entry, tally, now, networks);
          });
 }
 
 bool ConnectionManager::may_dial(const peers::Peer& peer, const peers::AddressEntry& entry,
-                                 const Tally* tally, Moment now) const {
-  if (tally != nullptr) {
-    const auto group = tally->outbound_of.find(entry.group);
-    if (group != tally->outbound_of.end() && group->second >= group_max()) return false;
-  }
+                                 const Tally& tally, Moment now, Networks networks) const {
+  if (!has_room(entry.group, tally, networks)) return false;
   if (peer.kept || peer.pinned || book_.prefix_bans().empty()) return true;
   const std::optional<Endpoint> endpoint = entry.address.endpoint();
   return !endpoint || !book_.is_banned(endpoint->ip, now.civil);
 }
 
-std::vector<Multiaddr> ConnectionManager::addresses_of(const peers::Peer& peer, const Tally* tally,
-                                                       Moment now) const {
+std::vector<Multiaddr> ConnectionManager::addresses_of(const peers::Peer& peer, const Tally& tally,
+                                                       Moment now, Networks networks) const {
   std::vector<Multiaddr> addresses;
   for (const peers::AddressEntry& entry : peer.addresses) {
-    if (may_dial(peer, entry, tally, now)) addresses.push_back(entry.address);
+    if (may_dial(peer, entry, tally, now, networks)) addresses.push_back(entry.address);
   }
   return addresses;
 }

@@ -311,14 +311,6 @@ bool ConnectionManager::is_outbound(const PeerId& peer) const {
   return found != links_.end() && found->second.outbound;
 }
 
-std::map<peers::NetworkGroup, std::size_t> ConnectionManager::outbound_groups() const {
-  std::map<peers::NetworkGroup, std::size_t> groups;
-  for (const auto& [peer, link] : links_) {
-    if (link.outbound && !link.leaving) ++groups[link.group];
-  }
-  return groups;
-}
-
 void ConnectionManager::check_invariants() const {
   std::size_t counted = 0;
   for (const auto& [peer, link] : links_) {
@@ -419,6 +411,7 @@ void ConnectionManager::look_at(const PeerId& peer, const peers::Peer* known, Mo
 void ConnectionManager::rank_veterans(Moment now) {
   if (now.steady < veterans_due_) return;
   veterans_due_ = now.steady + kVeteransInterval;
+  rank_networks();
   ranks_.clear();
   // Of those that answered when last tried.
   std::size_t found = 0;
@@ -456,11 +449,6 @@ std::size_t ConnectionManager::outbound_min() const {
   return std::min(target(), config_.outbound_min.value_or(target() / 4));
 }
 
-std::size_t ConnectionManager::group_max() const {
-  const double share = std::clamp(config_.group_share_max, 0.0, 1.0);
-  return std::max<std::size_t>(1, static_cast<std::size_t>(static_cast<double>(target()) * share));
-}
-
 std::size_t ConnectionManager::veterans() const {
   return kVeteransPerPeer * std::max<std::size_t>(1, target());
 }
@@ -483,6 +471,7 @@ ConnectionManager::Tally ConnectionManager::count(Moment now) const {
       ++tally.outbound;
       if (is_veteran(peer, link)) ++tally.veterans;
       if (counts_for_network) ++tally.outbound_of[link.group];
+      if (is_dense(link.group)) ++tally.dense;
     }
     if (!link.outbound && !link.exempt && counts_for_network) ++tally.inbound_of[link.group];
   }
@@ -493,6 +482,7 @@ ConnectionManager::Tally ConnectionManager::count(Moment now) const {
     ++tally.dials;
     if (dial.veteran) ++tally.veteran_dials;
     if (dial.group.kind != peers::NetworkGroup::Kind::kLocal) ++tally.outbound_of[dial.group];
+    if (is_dense(dial.group)) ++tally.dense;
   }
   return tally;
 }

@@ -40,6 +40,9 @@ struct ManagerConfig {
   std::optional<std::size_t> outbound_min;
   /// Of those that we chose, at most this share in one network group (at least one peer).
   double group_share_max = 0.125;
+  /// So many networks, those of which the book knows most peers, hold together at most half of what
+  /// we chose, as long as it knows enough others.
+  std::size_t dense_networks = 32;
   /// Of those that we chose, this share is for peers that have been proven for longest.
   double veteran_share = 0.5;
   std::size_t anchors = 2;
@@ -158,6 +161,8 @@ class ConnectionManager {
   double score(const PeerId& peer, Moment now) const;
   /// Whether we dialled it; false when it is not connected.
   bool is_outbound(const PeerId& peer) const;
+  /// Whether we dialled it, and not in one of the densest networks: whom to ask for others first.
+  bool is_well_chosen(const PeerId& peer) const;
   /// Network groups of the peers that we dialled, and how many are in each.
   std::map<peers::NetworkGroup, std::size_t> outbound_groups() const;
   void check_invariants() const;
@@ -197,11 +202,15 @@ class ConnectionManager {
     std::size_t counted = 0;    ///< Not leaving and not exempt: what max_peers is about.
     std::size_t dials = 0;      ///< In progress to peers that are not connected; no feelers.
     std::size_t veteran_dials = 0;
+    std::size_t dense = 0;          ///< Of outbound ones and dials, those in the densest networks.
     std::size_t dials_counted = 0;  ///< In progress to peers that max_peers is about; feelers too.
     std::map<peers::NetworkGroup, std::size_t> outbound_of;  ///< With dials; without kLocal.
     std::map<peers::NetworkGroup, std::size_t> inbound_of;   ///< Counted ones; without kLocal.
   };
   using LinkMap = std::map<PeerId, Link>;
+  /// Which networks a choice is limited to: those that have room for one more, those where the
+  /// densest ones may have more than their share, or all.
+  enum class Networks : std::uint8_t { kDiverse, kAlsoDense, kAny };
 
   /// One run of next().
   struct Pass {
@@ -221,7 +230,6 @@ class ConnectionManager {
   Tally count(Moment now) const;
   std::size_t target() const;
   std::size_t outbound_min() const;
-  std::size_t group_max() const;
   std::size_t surplus_from() const;
   std::size_t veterans() const;
   bool is_veteran(const PeerId& peer, const Link& link) const;
@@ -231,6 +239,22 @@ class ConnectionManager {
   void set_wake(const Tally& tally, Moment now);
   void back_off(const PeerId& peer, Moment now);
   Duration jittered(Duration duration);
+
+  // Networks (networks.cpp).
+  void rank_networks();
+  bool is_dense(const peers::NetworkGroup& group) const { return dense_.contains(group); }
+  /// How many may be in one network, of those that we choose.
+  std::size_t group_max() const;
+  /// How many of `chosen` peers may be in the densest networks.
+  std::size_t dense_max(std::size_t chosen) const;
+  /// Whether one more that we choose may be in `group`.
+  bool has_room(const peers::NetworkGroup& group, const Tally& tally, Networks networks) const;
+  /// Connected peers that we chose in some networks.
+  struct Chosen {
+    LinkMap::iterator newest;  ///< Of those that may go.
+    std::size_t count = 0;
+  };
+  Chosen chosen_in(const std::function<bool(const peers::NetworkGroup&)>& networks);
 
   // Whom to let go (letting_go.cpp).
   static double usefulness(const Link& link, TimePoint now);
@@ -253,6 +277,7 @@ class ConnectionManager {
     PeerId peer;
     DialPeer::Kind kind = DialPeer::Kind::kNeeded;
     bool veteran = false;
+    Networks networks = Networks::kDiverse;
   };
   void dial(Pass& pass);
   void start(const Choice& choice, Pass& pass);
@@ -261,17 +286,19 @@ class ConnectionManager {
   std::optional<Choice> choose_anchor(const Tally& tally, Moment now);
   std::optional<Choice> choose_local(const Tally& tally, Moment now);
   std::optional<Choice> choose_veteran(const Tally& tally, Moment now);
-  std::optional<Choice> choose_any(const Tally& tally, Moment now);
+  std::optional<Choice> choose_any(const Tally& tally, Moment now,
+                                   Networks networks = Networks::kDiverse);
   std::optional<Choice> choose_lost(const Tally& tally, Moment now);
   std::optional<Choice> choose_feeler(const Tally& tally, Moment now);
   std::optional<Choice> one_of(const std::vector<PeerId>& peers, bool veteran);
   bool is_free(const PeerId& peer, Moment now) const;
-  bool may_dial(const peers::Peer& peer, const Tally& tally, Moment now) const;
-  /// Not banned and in a network that has room; with no `tally` in any network.
-  bool may_dial(const peers::Peer& peer, const peers::AddressEntry& entry, const Tally* tally,
-                Moment now) const;
-  std::vector<Multiaddr> addresses_of(const peers::Peer& peer, const Tally* tally,
-                                      Moment now) const;
+  bool may_dial(const peers::Peer& peer, const Tally& tally, Moment now,
+                Networks networks = Networks::kDiverse) const;
+  /// Not banned and in a network that has room.
+  bool may_dial(const peers::Peer& peer, const peers::AddressEntry& entry, const Tally& tally,
+                Moment now, Networks networks) const;
+  std::vector<Multiaddr> addresses_of(const peers::Peer& peer, const Tally& tally, Moment now,
+                                      Networks networks) const;
   /// Places to keep free for peers that we choose ourselves.
   std::size_t reserve(const Tally& tally) const;
 
@@ -316,6 +343,7 @@ class ConnectionManager {
   /// compared to the others.
   static constexpr std::size_t kRanks = 4;
   std::vector<std::pair<WallTime, PeerId>> ranks_;
+  std::set<peers::NetworkGroup> dense_;  ///< The networks of which the book knows most peers.
 };
 
 }  // namespace warren::swarm

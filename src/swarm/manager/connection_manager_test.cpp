@@ -184,23 +184,6 @@ TEST(ConnectionManager, AnchorsStayWhenTheNetworkGoes) {
   EXPECT_EQ(anchors, 2u);
 }
 
-TEST(ConnectionManager, NeverMoreThanAShareInOneNetwork) {
-  Rig rig;  // 16 x 0.125: two.
-  for (std::uint32_t i = 31; i <= 34; ++i) rig.learn(i, i, peers::Origin::kBootstrap);
-  for (std::uint32_t i = 1; i <= 30; ++i) rig.learn(i, 1, peers::Origin::kBootstrap);
-  rig.settle();
-  const auto groups = rig.manager().outbound_groups();
-  EXPECT_EQ(groups.at(peers::network_group(address(1, 1))), 2u);
-  EXPECT_EQ(rig.manager().counts().connected, 6u);
-}
-
-TEST(ConnectionManager, TheLocalNetworkIsNotCounted) {
-  Rig rig;
-  for (std::uint32_t i = 1; i <= 30; ++i) rig.learn(i, 0, peers::Origin::kMdns);
-  rig.run(1s);
-  EXPECT_EQ(rig.manager().counts().connected, 16u);
-}
-
 TEST(ConnectionManager, LocalPeersAreDialledAsSoonAsHeardOf) {
   ManagerConfig config;
   config.dials_max = 1;
@@ -289,18 +272,6 @@ TEST(ConnectionManager, SurplusGoesAfterItsGraceWorstFirst) {
   EXPECT_EQ(rig.manager().counts().connected, 18u);
 }
 
-TEST(ConnectionManager, SurplusOfOneNetworkGoesFirst) {
-  Rig rig;
-  for (std::uint32_t i = 1; i <= 40; ++i) rig.learn(i, i);
-  for (std::uint32_t i = 101; i <= 105; ++i) rig.inbound(i, 100);
-  rig.run(29s);
-  for (std::uint32_t i = 201; i <= 203; ++i) rig.inbound(i, i);
-  const Rig::Done done = rig.run(5min);
-  EXPECT_THAT(done.closed, Not(IsEmpty()));
-  // Three of the five are more than their network's share; newer ones of other networks stay.
-  EXPECT_THAT(done.closed, Each(Le(105u)));
-}
-
 TEST(ConnectionManager, ProtectedPeersAreNeverLetGo) {
   Rig rig(small(2, 3));
   for (std::uint32_t i = 1; i <= 3; ++i) rig.inbound(i, i);
@@ -348,18 +319,6 @@ TEST(ConnectionManager, AboveTheMostANewcomerTakesThePlaceOfAWorseOne) {
   EXPECT_THAT(none.why, ElementsAre(LetGo::kFull));
 }
 
-TEST(ConnectionManager, AFloodFromOneNetworkDoesNotLockOthersOut) {
-  Rig rig;
-  for (std::uint32_t i = 1; i <= 100; ++i) {
-    rig.inbound(i, 1);
-    rig.next();
-  }
-  rig.inbound(500, 5);
-  const Rig::Done done = rig.next();
-  EXPECT_THAT(done.closed, SizeIs(1));
-  EXPECT_THAT(done.closed, Each(Le(100u)));
-}
-
 TEST(ConnectionManager, HalfOfTheChosenAreThoseProvenForLongest) {
   Rig rig;
   for (std::uint32_t i = 1; i <= 200; ++i) rig.learn(i, i);
@@ -371,23 +330,6 @@ TEST(ConnectionManager, HalfOfTheChosenAreThoseProvenForLongest) {
   EXPECT_GE(old, 8);
   const auto fresh = std::ranges::count_if(done.dialled, [](auto i) { return i <= 200; });
   EXPECT_GE(fresh, 1) << "a coin decides between proven and new ones";
-}
-
-TEST(ConnectionManager, ManyAddressesInOneNetworkGiveNoMoreChances) {
-  // 1,000 peers in 4 networks, 16 in networks of their own.
-  std::size_t of_crowd = 0;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    ManagerConfig config;
-    config.group_share_max = 1;
-    config.target_peers = 5;
-    Rig rig(config, seed);
-    for (std::uint32_t i = 2001; i <= 2016; ++i) rig.learn(i, i);
-    for (std::uint32_t i = 1; i <= 1000; ++i) rig.learn(i, 1 + i % 4);
-    const Rig::Done done = rig.settle();
-    of_crowd += static_cast<std::size_t>(
-        std::ranges::count_if(done.dialled, [](auto i) { return i <= 1000; }));
-  }
-  EXPECT_LT(of_crowd, 35u) << "of 100; a fifth is fair";
 }
 
 TEST(ConnectionManager, FeelersTryNewAddressesAndAreClosedAtOnce) {

@@ -96,8 +96,7 @@ void ConnectionManager::let_feelers_go(Pass& pass) {
   for (auto link = links_.begin(); link != links_.end(); ++link) {
     if (link->second.leaving || !link->second.feeler) continue;
     const Tally& tally = pass.tally;
-    const auto of_group = tally.outbound_of.find(link->second.group);
-    const bool fits = of_group == tally.outbound_of.end() || of_group->second < group_max();
+    const bool fits = has_room(link->second.group, tally, Networks::kDiverse);
     const bool needed = tally.connected + tally.dials <= target() || outbound_missing(tally) > 0;
     if (link->second.exempt || (needed && fits)) {
       link->second.feeler = false;
@@ -114,21 +113,20 @@ void ConnectionManager::let_crowded_go(Pass& pass) {
   const Tally tally = pass.tally;
   for (const auto& [group, outbound] : tally.outbound_of) {
     if (outbound <= group_max()) continue;
-    auto newest = links_.end();
-    std::size_t connected = 0;
-    for (auto link = links_.begin(); link != links_.end(); ++link) {
-      const Link& of = link->second;
-      if (of.leaving || of.feeler || !of.outbound || of.group != group) continue;
-      ++connected;
-      if (of.exempt) continue;
-      if (newest == links_.end() || of.serial > newest->second.serial) newest = link;
-    }
-    if (connected > group_max() && newest != links_.end()) let_go(newest, LetGo::kFull, pass);
+    const Chosen in = chosen_in([&](const peers::NetworkGroup& one) { return one == group; });
+    if (in.count > group_max() && in.newest != links_.end()) let_go(in.newest, LetGo::kFull, pass);
+  }
+  // The densest networks have more than their share where nobody else answered. As long as nobody
+  // else comes, that is better than too few.
+  while (pass.tally.connected > surplus_from()) {
+    const Chosen in = chosen_in([&](const peers::NetworkGroup& one) { return is_dense(one); });
+    if (in.count <= dense_max(pass.tally.outbound) || in.newest == links_.end()) break;
+    let_go(in.newest, LetGo::kFull, pass);
   }
 }
 
 /// The one with the lowest score of those that `may_go`; of inbound ones first those of a network
-/// that has more than its share.
+/// that has more than its share, and of the densest networks.
 ConnectionManager::LinkMap::iterator ConnectionManager::worst(
     const Tally& tally, Moment now, const std::function<bool(const PeerId&, const Link&)>& may_go) {
   auto worst = links_.end();
@@ -138,7 +136,8 @@ ConnectionManager::LinkMap::iterator ConnectionManager::worst(
     if (of.leaving || of.exempt || !may_go(link->first, of)) continue;
     const auto group = tally.inbound_of.find(of.group);
     const bool crowded =
-        !of.outbound && group != tally.inbound_of.end() && group->second > group_max();
+        !of.outbound &&
+        (is_dense(of.group) || (group != tally.inbound_of.end() && group->second > group_max()));
     const std::pair<bool, double> rank(!crowded && !of.feeler, score(link->first, of, now));
     if (worst == links_.end() || rank < worst_rank) {
       worst = link;
