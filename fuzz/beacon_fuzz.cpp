@@ -33,11 +33,14 @@ PeerId id_of(std::uint8_t tag) {
   return PeerId::from_public_key(key_of(tag).public_key().protobuf());
 }
 
-Interface make_interface(std::uint32_t index, bool joined) {
-  if (index == 1) return {{1, {IpAddress::v4(127, 0, 0, 1)}, true}, joined};
+LinkInterface make_interface(std::uint32_t index, bool joined) {
+  if (index == 1) return {1, {IpAddress::v4(127, 0, 0, 1)}, true, {}, joined};
   const auto last = static_cast<std::uint8_t>(index);
   const auto network = resources::Prefix::of(IpAddress::v4(10, 0, 0, 0), 30);
-  return {{index, {IpAddress::v4(10, 0, 0, last), *IpAddress::parse("fe80::1")}, false, {network}},
+  return {index,
+          {IpAddress::v4(10, 0, 0, last), *IpAddress::parse("fe80::1")},
+          false,
+          {network},
           joined};
 }
 
@@ -72,7 +75,7 @@ class Harness {
     return WallTime(std::chrono::hours(490'000)) + (now_ - TimePoint{}) + civil_shift;
   }
 
-  void handle(const Event& event) {
+  void handle(const LinkEvent& event) {
     const auto actions = machine_->handle(event, {now_, wall()});
     machine_->check_all();
     WARREN_CHECK(actions.size() <= 20);  // Two links, hints found and lost, the timer.
@@ -138,7 +141,7 @@ Bytes beacon_packet(FuzzedDataProvider& in, const Harness& harness) {
   return packet;
 }
 
-Event next_event(FuzzedDataProvider& in, Harness& harness, Bytes& packet, Bytes& recorded) {
+LinkEvent next_event(FuzzedDataProvider& in, Harness& harness, Bytes& packet, Bytes& recorded) {
   switch (in.ConsumeIntegralInRange(0, 8)) {
     case 0: {
       InterfacesChanged event;
@@ -184,7 +187,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes recorded;
   for (std::size_t i = 0; i < kEventsMax && in.remaining_bytes() > 0; ++i) {
     Bytes bytes;  // What the event refers to.
-    const Event event = next_event(in, many, bytes, recorded);
+    const LinkEvent event = next_event(in, many, bytes, recorded);
     many.handle(event);
     many.pass(std::chrono::milliseconds(in.ConsumeIntegralInRange(0, 4'000)));
   }

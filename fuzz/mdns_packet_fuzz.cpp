@@ -60,7 +60,7 @@ class Harness {
     machine_.emplace(*MdnsMachine::make(config, rng_));
   }
 
-  void handle(const MdnsEvent& event) {
+  void handle(const LinkEvent& event) {
     const auto actions = machine_->handle(event, now_);
     machine_->check_all();
     // Two links with an answer, a goodbye, a question and a list of services each, in at most 16
@@ -117,7 +117,7 @@ Bytes announcement(FuzzedDataProvider& in) {
   return packets.empty() ? Bytes{} : packets.front();
 }
 
-MdnsEvent next_event(FuzzedDataProvider& in, Bytes& packet) {
+LinkEvent next_event(FuzzedDataProvider& in, Bytes& packet) {
   switch (in.ConsumeIntegralInRange(0, 7)) {
     case 0: {
       InterfacesChanged event;
@@ -145,7 +145,7 @@ MdnsEvent next_event(FuzzedDataProvider& in, Bytes& packet) {
     default: packet = announcement(in); break;
   }
   const auto source = IpAddress::v4(10, 0, 0, in.ConsumeIntegralInRange<std::uint8_t>(1, 4));
-  return PacketReceived{in.ConsumeIntegralInRange<std::uint32_t>(0, 3), {source, 5353, 0}, packet};
+  return PacketReceived{in.ConsumeIntegralInRange<std::uint32_t>(0, 3), source, true, packet};
 }
 
 }  // namespace
@@ -166,7 +166,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Harness many;
   for (std::size_t i = 0; i < kEventsMax && in.remaining_bytes() > 0; ++i) {
     Bytes bytes;  // What the event refers to.
-    const MdnsEvent event = next_event(in, bytes);
+    const LinkEvent event = next_event(in, bytes);
     many.handle(event);
     many.pass(std::chrono::milliseconds(in.ConsumeIntegralInRange(0, 30'000)));
   }

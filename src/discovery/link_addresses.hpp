@@ -19,6 +19,7 @@ struct LinkInterface {
   std::vector<IpAddress> addresses;
   bool loopback = false;
   std::vector<resources::Prefix> prefixes{};  ///< The networks of its addresses.
+  bool joined = false;                        ///< In a multicast group there.
   bool operator==(const LinkInterface&) const = default;
 };
 

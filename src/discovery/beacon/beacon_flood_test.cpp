@@ -79,7 +79,7 @@ TEST(BeaconFlood, KnownPeersShareTheChecksEqually) {
   std::uint64_t serial = ear.said().serial;
   const auto hear_of = [&](std::uint8_t tag) {
     const IpAddress at = IpAddress::v4(10, 0, 0, tag);
-    Announcement said = ear.link.announcement(at, ear.node);
+    Announcement said = ear.said(at);
     said.serial = ++serial;
     ear.link.inject(ear.node, at, seal(make_key(tag), said));
   };
@@ -115,7 +115,7 @@ class FullTable {
   FullTable() : ear(config()) {
     for (std::uint32_t number = 0; number < peers_max_; ++number) {
       if (number % 50 == 0) ear.link.run_for(1s);
-      Announcement said = ear.link.announcement(host(number / 2), ear.node);
+      Announcement said = ear.said(host(number / 2));
       said.validity = 60s;
       const auto key = make_key(200, static_cast<std::uint16_t>(number));
       ear.link.inject(ear.node, host(number / 2), seal(key, said));
@@ -136,7 +136,7 @@ class FullTable {
         continue;
       }
       const IpAddress at = IpAddress::v4(10, 0, 77, static_cast<std::uint8_t>(count_ % 200));
-      if (i % 100 == 0) forged_ = seal(make_key(99), ear.link.announcement(at, ear.node));
+      if (i % 100 == 0) forged_ = seal(make_key(99), ear.said(at));
       forged = forged_;
       name_another_key(forged, static_cast<std::uint32_t>(count_));
       send(at, forged);

@@ -82,7 +82,7 @@ BeaconMachine::BeaconMachine(MachineConfig config, crypto::PrivateKey key, std::
   std::ranges::copy(own.last(own_key_.size()), own_key_.begin());
 }
 
-std::vector<Action> BeaconMachine::handle(const Event& event, Now now) {
+std::vector<Action> BeaconMachine::handle(const LinkEvent& event, Now now) {
   Actions out;
   if (stopped_) return out;
   std::visit([&](const auto& each) { on(each, now, out); }, event);
@@ -105,10 +105,10 @@ std::vector<Action> BeaconMachine::handle(const Event& event, Now now) {
 // ----------------------------------------------------------------------------------- events
 
 void BeaconMachine::on(const InterfacesChanged& event, Now now, Actions&) {
-  std::map<std::uint32_t, const Interface*> wanted;
-  for (const Interface& interface : event.interfaces) {
+  std::map<std::uint32_t, const LinkInterface*> wanted;
+  for (const LinkInterface& interface : event.interfaces) {
     if (wanted.size() == config_.limits.interfaces_max) break;
-    if (interface.link.index != 0) wanted[interface.link.index] = &interface;
+    if (interface.index != 0) wanted[interface.index] = &interface;
   }
   std::erase_if(links_, [&](const auto& entry) {
     if (wanted.contains(entry.first)) return false;
@@ -150,7 +150,7 @@ void BeaconMachine::on(const PacketReceived& event, Now now, Actions&) {
     return;
   }
   ++counters.heard;
-  if (!is_on_link(link.interface.link, event.from)) {
+  if (!is_on_link(link.interface, event.from)) {
     ++drops_.off_link;
     return;
   }
@@ -163,8 +163,8 @@ void BeaconMachine::on(const PacketReceived& event, Now now, Actions&) {
     return;
   }
   const std::size_t digest = std::hash<std::string_view>{}(as_text(event.bytes));
-  const Arrival arrival{event.interface_index, link.interface.link.loopback, event.multicast,
-                        event.from, digest};
+  const Arrival arrival{event.interface_index, link.interface.loopback, event.multicast, event.from,
+                        digest};
   KnownPeer* peer = table_.find(*key);
   if (peer != nullptr && table_.hear_copy(*peer, arrival, now.mono)) {
     ++(event.multicast ? counters.multicast : counters.broadcast);
@@ -263,7 +263,7 @@ std::optional<Announcement> BeaconMachine::read(const RawKey& key, KnownPeer* pe
     return std::nullopt;
   }
   // On loopback all sources are this computer.
-  const bool named = link.interface.link.loopback ||
+  const bool named = link.interface.loopback ||
                      std::ranges::any_of(said->addresses, [&](const Multiaddr& address) {
                        const auto endpoint = address.endpoint();
                        return endpoint && endpoint->ip == event.from;
@@ -280,8 +280,8 @@ void BeaconMachine::take(const RawKey& key, const Arrival& arrival, const Announ
   std::vector<Multiaddr> addresses;
   for (const Multiaddr& each : said.addresses) {
     if (addresses.size() == config_.limits.addresses_per_peer_max) break;
-    if (!is_believable(each, arrival, link.interface.link)) continue;
-    auto dialable = dialable_address(each, link.interface.link);
+    if (!is_believable(each, arrival, link.interface)) continue;
+    auto dialable = dialable_address(each, link.interface);
     if (dialable && std::ranges::find(addresses, *dialable) == addresses.end()) {
       addresses.push_back(std::move(*dialable));
     }
@@ -302,7 +302,7 @@ void BeaconMachine::take(const RawKey& key, const Arrival& arrival, const Announ
 // ---------------------------------------------------------------------------------- sending
 
 void BeaconMachine::choose_addresses(Link& link, Now now) {
-  auto addresses = link_addresses(own_addresses_, link.interface.link);
+  auto addresses = link_addresses(own_addresses_, link.interface);
   if (addresses.size() > config_.limits.addresses_per_peer_max) {
     addresses.resize(config_.limits.addresses_per_peer_max);
   }
@@ -329,10 +329,10 @@ bool BeaconMachine::wants_broadcast(const Link& link, TimePoint now) const {
   }
   if (!link.interface.joined) return true;
   // On loopback nothing stands between sender and receiver: our own beacons tell.
-  if (link.interface.link.loopback) {
+  if (link.interface.loopback) {
     return std::max(link.own_multicast_at, link.came_up) < now - quiet;
   }
-  const auto heard = table_.heard_since(link.interface.link.index, now - quiet);
+  const auto heard = table_.heard_since(link.interface.index, now - quiet);
   return !heard.by_multicast || heard.otherwise_alone;
 }
 
@@ -354,7 +354,7 @@ void BeaconMachine::send(Link& link, bool goodbye, Now now, Actions& out) {
   said.validity = to_millis(config_.timeout);
   said.goodbye = goodbye;
 
-  const LinkInterface& interface = link.interface.link;
+  const LinkInterface& interface = link.interface;
   SendPacket packet;
   packet.interface_index = interface.index;
   packet.from_v4 = source_among(link.announced, interface, false);
@@ -402,7 +402,7 @@ void BeaconMachine::check_invariants() const {
   WARREN_CHECK(links_.size() <= config_.limits.interfaces_max);
   WARREN_CHECK(table_.empty() || stopped_ || next_sweep_ != kNever);
   for (const auto& [index, link] : links_) {
-    WARREN_CHECK(link.interface.link.index == index);
+    WARREN_CHECK(link.interface.index == index);
     WARREN_CHECK(link.announced.empty() == (link.next_send == kNever));
   }
 }

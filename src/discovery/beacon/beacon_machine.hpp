@@ -15,8 +15,8 @@
 #include "discovery/beacon/beacon_codec.hpp"
 #include "discovery/beacon/beacon_service.hpp"
 #include "discovery/beacon/beacon_table.hpp"
-#include "discovery/link_addresses.hpp"
-#include "discovery/peer_source.hpp"
+#include "discovery/link_events.hpp"
+#include "discovery/token_bucket.hpp"
 
 namespace warren::discovery::beacon {
 
@@ -29,36 +29,6 @@ struct MachineConfig {
   limits::Beacon limits{};
 };
 
-/// One interface to use.
-struct Interface {
-  LinkInterface link;
-  bool joined = false;  ///< In a multicast group.
-  bool operator==(const Interface&) const = default;
-};
-
-// What may happen.
-/// All interfaces to use now; replaces what was known.
-struct InterfacesChanged {
-  std::vector<Interface> interfaces;
-};
-/// All addresses that the node listens on now, with or without /p2p.
-struct AddressesChanged {
-  std::vector<Multiaddr> addresses;
-};
-struct PacketReceived {
-  std::uint32_t interface_index = 0;
-  IpAddress from;
-  bool multicast = false;  ///< Else it was broadcast.
-  BytesView bytes;
-};
-struct TimerFired {};
-/// Send a beacon now.
-struct RefreshAsked {};
-/// Say goodbye; every later event is ignored.
-struct StopAsked {};
-using Event = std::variant<InterfacesChanged, AddressesChanged, PacketReceived, TimerFired,
-                           RefreshAsked, StopAsked>;
-
 // What the caller must then do.
 /// Send it on the interface. Without an address to send from in an IP version, that is left out.
 struct SendPacket {
@@ -68,16 +38,6 @@ struct SendPacket {
   std::optional<IpAddress> from_v6;
   bool multicast = false;
   bool broadcast = false;  ///< IPv4 alone.
-};
-struct TellFound {
-  PeerHint hint;
-};
-struct TellLost {
-  PeerHint hint;
-};
-/// Replaces the timer set before it; kNever: none.
-struct SetTimer {
-  TimePoint at;
 };
 using Action = std::variant<SendPacket, TellFound, TellLost, SetTimer>;
 
@@ -103,7 +63,7 @@ class BeaconMachine {
   BeaconMachine(MachineConfig config, crypto::PrivateKey key, std::mt19937_64& rng);
 
   /// Takes one event, returns the actions in order. Total: every event is legal at any time.
-  std::vector<Action> handle(const Event& event, Now now);
+  std::vector<Action> handle(const LinkEvent& event, Now now);
 
   /// Walks over everything; for tests and fuzzing.
   void check_all() const { table_.check_all(); }
@@ -122,7 +82,7 @@ class BeaconMachine {
   static constexpr TimePoint kLongAgo{Duration::min() / 2};
   using Actions = std::vector<Action>;
   struct Link {
-    Interface interface;
+    LinkInterface interface;
     std::vector<Multiaddr> announced;
     TimePoint came_up;
     TimePoint next_send = kNever;

@@ -14,6 +14,7 @@ using testing::kPeerIp;
 using testing::Link;
 using testing::make_key;
 using testing::Node;
+using testing::Two;
 
 TEST(BeaconMachine, TwoFindEachOtherAtOnceWithWhatTheyOffer) {
   Link link;
@@ -49,12 +50,8 @@ TEST(BeaconMachine, ABeaconGoesOutEveryInterval) {
 }
 
 TEST(Beacon, SweepStalePeer) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(4s);
+  Two two(4s);
+  auto& [link, a, b] = two;
   ASSERT_EQ(a.known.size(), 1u);
   b.dead = true;
   const TimePoint died = link.now;
@@ -69,12 +66,8 @@ TEST(Beacon, SweepStalePeer) {
 }
 
 TEST(BeaconMachine, AGoodbyeRemovesAtOnce) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(4s);
+  Two two(4s);
+  auto& [link, a, b] = two;
   ASSERT_EQ(a.known.size(), 1u);
   link.handle(b, StopAsked{});
   b.dead = true;
@@ -136,7 +129,8 @@ TEST(BeaconMachine, AnotherHostCannotReplayWhatItRecorded) {
 
 TEST(BeaconMachine, OnLoopbackEverySourceIsThisComputer) {
   Ear ear;
-  ear.link.handle(ear.node, InterfacesChanged{{{{2, {IpAddress::v4(127, 0, 0, 1)}, true}, true}}});
+  ear.link.handle(ear.node,
+                  InterfacesChanged{{{2, {IpAddress::v4(127, 0, 0, 1)}, true, {}, true}}});
   ear.hear(ear.said(), IpAddress::v4(127, 0, 0, 1));
   EXPECT_EQ(ear.node.known.size(), 1u);
 }
@@ -258,7 +252,7 @@ TEST(BeaconMachine, APeerThatOnlyBroadcastReachesIsAnsweredByBroadcast) {
 TEST(BeaconMachine, ModesDecideTheWay) {
   const auto sent = [](BeaconMode mode) {
     Link link;
-    Node& a = link.add(1, {.mode = mode});
+    Node& a = link.add(1, MachineConfig{.mode = mode});
     link.start(a);
     return a.sent.at(0).second;
   };
@@ -312,8 +306,8 @@ TEST(BeaconMachine, OnlyAddressesThatASenderMayNameAreBelieved) {
 
   // A public address is believed of the one that sends from it, on a link that has such addresses.
   LinkInterface link{
-      2, {ip("198.51.100.1")}, false, {resources::Prefix::of(ip("198.51.100.0"), 24)}};
-  ear.link.handle(ear.node, InterfacesChanged{{{link, true}}});
+      2, {ip("198.51.100.1")}, false, {resources::Prefix::of(ip("198.51.100.0"), 24)}, true};
+  ear.link.handle(ear.node, InterfacesChanged{{link}});
   ear.link.run_for(1s);
   ear.key = make_key(78);
   said = ear.said(ip("198.51.100.9"));

@@ -5,11 +5,9 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <map>
-
 #include "discovery/beacon/beacon_test_link.hpp"
-#include "runtime/real_runtime.hpp"
+#include "discovery/source_for_test.hpp"
+#include "runtime/run_task.hpp"
 
 namespace warren::discovery {
 namespace {
@@ -17,27 +15,13 @@ namespace {
 using beacon::testing::id_of;
 using beacon::testing::make_key;
 using runtime::RealRuntime;
+using testing::no_loopback;
+using testing::Sink;
+using testing::wait_for;
 
 constexpr std::uint16_t kTestPort = 45'402;
 // On a busy computer. How fast it must be: beacon_sim_test.cpp and tests/netns.
 constexpr Duration kPatience = 10s;
-
-class Sink final : public PeerSink {
- public:
-  explicit Sink(runtime::Runtime& runtime) : changed(runtime.make_signal()) {}
-  void peer_found(const PeerHint& hint) override {
-    known[hint.peer] = hint;
-    changed->notify();
-  }
-  void peer_lost(const PeerHint& hint) override {
-    known.erase(hint.peer);
-    ++lost;
-    changed->notify();
-  }
-  std::map<PeerId, PeerHint> known;
-  int lost = 0;
-  std::unique_ptr<runtime::Signal> changed;
-};
 
 BeaconOptions on_loopback(BeaconMode mode, std::uint16_t port) {
   BeaconOptions options;
@@ -61,38 +45,6 @@ struct TestNode {
   crypto::PrivateKey key;
   BeaconService service;
 };
-
-awaitable<bool> wait_for(Sink& sink, std::size_t peers, TimePoint deadline) {
-  while (sink.known.size() != peers) {
-    const runtime::Wake wake = co_await sink.changed->wait_until(deadline);
-    if (wake != runtime::Wake::kNotified) co_return sink.known.size() == peers;
-  }
-  co_return true;
-}
-
-/// Runs `test` on a real core thread. Only what it asserts by EXPECT counts.
-template <class Test>
-void run(RealRuntime& runtime, Test test) {
-  bool done = false;
-  const auto finish = [&](std::exception_ptr error) {
-    EXPECT_EQ(error, nullptr);
-    done = true;
-    runtime.stop();
-  };
-  boost::asio::co_spawn(runtime.executor(), test(), finish);
-  runtime.run();
-  EXPECT_TRUE(done);
-}
-
-/// The reason why loopback is out of the question here, or nothing.
-std::string no_loopback(RealRuntime& runtime) {
-  const auto interfaces = runtime.network_interfaces();
-  if (!interfaces) return interfaces.error().message();
-  for (const runtime::NetworkInterface& each : *interfaces) {
-    if (each.name == "lo" && each.up && !each.addresses.empty()) return {};
-  }
-  return "the interface lo is down or has no address";
-}
 
 awaitable<void> find_each_other(RealRuntime& runtime, TestNode& a, TestNode& b) {
   EXPECT_TRUE(a.service.start(a.sink));
@@ -135,7 +87,7 @@ void discovery_roundtrip(BeaconMode mode, std::uint16_t port) {
   offering.spare = [] { return SpareCapacity{1'000, 7}; };
   TestNode a(runtime, 1, 4001, on_loopback(mode, port));
   TestNode b(runtime, 2, 4002, offering);
-  run(runtime, [&] { return find_each_other(runtime, a, b); });
+  run_task(runtime, find_each_other(runtime, a, b));
 }
 
 TEST(Beacon, DiscoveryRoundtripOnLoopback) {

@@ -33,15 +33,6 @@ SourceGroup source_group(std::uint32_t interface_index, const IpAddress& source)
           source.is_v6() ? resources::Prefix::of(source, kGroupBitsV6).ip : source};
 }
 
-bool TokenBucket::take(double per_second, double burst, TimePoint now) {
-  const double seconds = std::chrono::duration<double>(std::max(now, at_) - at_).count();
-  at_ = std::max(now, at_);
-  left_ = std::min(burst, left_ + seconds * per_second);
-  if (left_ < 1) return false;
-  left_ -= 1;
-  return true;
-}
-
 Sighting* KnownPeer::sighting(const Arrival& arrival) {
   const auto found = std::ranges::find_if(sightings, [&](const Sighting& each) {
     return each.interface_index == arrival.interface_index && each.source == arrival.source;

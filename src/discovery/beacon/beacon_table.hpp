@@ -14,24 +14,9 @@
 #include "base/time.hpp"
 #include "discovery/beacon/beacon_codec.hpp"
 #include "discovery/peer_source.hpp"
+#include "discovery/token_bucket.hpp"
 
 namespace warren::discovery::beacon {
-
-/// `burst` at once, `per_second` for ever.
-class TokenBucket {
- public:
-  explicit TokenBucket(double burst = 0) : left_(burst) {}
-  /// Takes one, if there is one.
-  bool take(double per_second, double burst, TimePoint now);
-  /// The one that was taken last was not used.
-  void give_back() { left_ += 1; }
-  /// Nothing for the next `debt` tokens' time.
-  void drain(double debt) { left_ = -debt; }
-
- private:
-  double left_;
-  TimePoint at_{};
-};
 
 /// Those that count as one sender on an interface: an IPv4 address, or all of an IPv6 /64, of which
 /// one computer may take as many addresses as it likes.

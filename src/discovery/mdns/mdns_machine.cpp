@@ -47,7 +47,7 @@ MdnsMachine::MdnsMachine(MdnsConfig config, MdnsNames names, std::mt19937_64& rn
       query_id_(std::uniform_int_distribution<std::uint16_t>(1, 0xffff)(rng)),
       table_(config_.limits) {}
 
-std::vector<MdnsAction> MdnsMachine::handle(const MdnsEvent& event, TimePoint now) {
+std::vector<MdnsAction> MdnsMachine::handle(const LinkEvent& event, TimePoint now) {
   Actions out;
   if (stopped_) return out;
   std::visit([&](const auto& each) { on(each, now, out); }, event);
@@ -114,7 +114,7 @@ void MdnsMachine::on(const PacketReceived& event, TimePoint now, Actions&) {
   }
   const bool own =
       message->id == query_id_ &&
-      std::ranges::find(link.interface.addresses, event.from.ip) != link.interface.addresses.end();
+      std::ranges::find(link.interface.addresses, event.from) != link.interface.addresses.end();
   if (own) return;  // Multicast comes back to its sender.
   ++counters.heard;
   hear_query(link, *message, now);
@@ -185,7 +185,7 @@ void MdnsMachine::hear_response(Link& link, const PacketReceived& event, const D
     // Questions keep coming, so a peer that stays silent is gone before its records say so.
     const Duration lifetime = std::min<Duration>(std::min<std::chrono::seconds>(each.ttl, 1h),
                                                  query_interval() * kMissedAnswersMax);
-    if (!table_.hear(each, link.interface, event.from.ip, now, now + lifetime)) {
+    if (!table_.hear(each, link.interface, event.from, now, now + lifetime)) {
       ++counters.refused_peers;
     }
   }

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "discovery/link_events.hpp"
 #include "discovery/mdns/mdns_packets.hpp"
 #include "discovery/mdns/mdns_table.hpp"
-#include "discovery/peer_source.hpp"
 
 namespace warren::discovery {
 
@@ -42,43 +42,11 @@ struct MdnsConfig {
   limits::Discovery limits;
 };
 
-// What may happen.
-/// All interfaces to use now; replaces what was known.
-struct InterfacesChanged {
-  std::vector<MdnsInterface> interfaces;
-};
-/// All addresses that the node listens on now, with or without /p2p.
-struct AddressesChanged {
-  std::vector<Multiaddr> addresses;
-};
-struct PacketReceived {
-  std::uint32_t interface_index = 0;
-  Endpoint from;
-  BytesView bytes;
-};
-struct TimerFired {};
-/// Ask again now.
-struct RefreshAsked {};
-/// Say goodbye; every later event is ignored.
-struct StopAsked {};
-using MdnsEvent = std::variant<InterfacesChanged, AddressesChanged, PacketReceived, TimerFired,
-                               RefreshAsked, StopAsked>;
-
 // What the caller must then do.
 /// Multicast it on the interface, over every IP version that works there.
 struct SendPacket {
   std::uint32_t interface_index = 0;
   Bytes bytes;
-};
-struct TellFound {
-  PeerHint hint;
-};
-struct TellLost {
-  PeerHint hint;
-};
-/// Replaces the timer set before it; kNever: none.
-struct SetTimer {
-  TimePoint at;
 };
 using MdnsAction = std::variant<SendPacket, TellFound, TellLost, SetTimer>;
 
@@ -99,7 +67,7 @@ class MdnsMachine {
   static Result<MdnsMachine> make(MdnsConfig config, std::mt19937_64& rng);
 
   /// Takes one event, returns the actions in order. Total: every event is legal at any time.
-  std::vector<MdnsAction> handle(const MdnsEvent& event, TimePoint now);
+  std::vector<MdnsAction> handle(const LinkEvent& event, TimePoint now);
 
   /// Walks over everything; for tests and fuzzing.
   void check_all() const { table_.check_all(); }

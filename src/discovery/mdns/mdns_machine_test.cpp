@@ -11,11 +11,14 @@ namespace warren::discovery {
 namespace {
 
 using testing::address;
-using testing::Link;
 using testing::make_peer;
-using testing::Node;
 
-const Endpoint kStranger{IpAddress::v4(10, 0, 0, 200), kMdnsPort, 0};
+using Node = testing::MdnsNode;
+using Link = testing::Link<Node>;
+using One = testing::One<Node>;
+using Two = testing::Two<Node>;
+
+const IpAddress kStranger = IpAddress::v4(10, 0, 0, 200);
 
 MdnsNames names_of(std::uint16_t number) {
   std::string name(40, 'a');
@@ -33,7 +36,7 @@ Bytes announcement(std::uint16_t number, std::chrono::seconds ttl = 120s,
 
 std::size_t queries(const Node& node) {
   return static_cast<std::size_t>(std::ranges::count_if(
-      node.sent, [](const auto& sent) { return !decode_dns(sent.second).value().response; }));
+      node.sent, [](const auto& sent) { return !decode_dns(sent.second.bytes).value().response; }));
 }
 
 std::size_t answers(const Node& node) { return node.sent.size() - queries(node); }
@@ -79,10 +82,10 @@ TEST(MdnsMachine, FindsThePeerEvenIfTheFirstPacketsAreLost) {
   Node& b = link.add(2);
   link.start(a);
   link.run_for(5s);
-  b.deaf = true;
+  b.dead = true;
   link.start(b);  // Its first question and announcement go nowhere.
   link.now += 500ms;
-  b.deaf = false;
+  b.dead = false;
   link.run_for(1500ms);
   EXPECT_TRUE(a.known.contains(b.id));
   EXPECT_TRUE(b.known.contains(a.id));
@@ -95,8 +98,8 @@ TEST(MdnsMachine, AsksAtOnceThenLessAndLess) {
   link.start(a);
   link.run_for(10min);
   std::vector<Duration> asked;
-  for (const auto& [at, bytes] : a.sent) {
-    if (!decode_dns(bytes).value().response) asked.push_back(at - start);
+  for (const auto& [at, sent] : a.sent) {
+    if (!decode_dns(sent.bytes).value().response) asked.push_back(at - start);
   }
   ASSERT_GE(asked.size(), 5u);
   EXPECT_EQ(asked[0], 0s);
@@ -110,10 +113,8 @@ TEST(MdnsMachine, AsksAtOnceThenLessAndLess) {
 }
 
 TEST(MdnsMachine, AnswersItsOwnQuestionSoThatListenersLearnOfIt) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(10min);
+  One one(10min);
+  auto& [link, a] = one;
   EXPECT_GE(answers(a), queries(a) - 1);
 }
 
@@ -136,12 +137,8 @@ TEST(MdnsMachine, NodesOnOneLinkShareTheirQuestions) {
 }
 
 TEST(MdnsMachine, GoodbyeRemovesThePeerAtOnce) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(2s);
+  Two two(2s);
+  auto& [link, a, b] = two;
   ASSERT_TRUE(a.known.contains(b.id));
   const TimePoint stopped = link.now;
   link.handle(b, StopAsked{});
@@ -156,23 +153,18 @@ TEST(MdnsMachine, GoodbyeRemovesThePeerAtOnce) {
 }
 
 TEST(MdnsMachine, ACrashedPeerIsForgottenWithinAMinute) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(1min);
+  Two two(1min);
+  auto& [link, a, b] = two;
   ASSERT_TRUE(a.known.contains(b.id));
-  b.deaf = true;
+  b.dead = true;
   link.run_for(60s);
   EXPECT_FALSE(a.known.contains(b.id));
   EXPECT_EQ(a.machine->peers(), 0u);
 }
 
 TEST(MdnsMachine, AShortTimeToLiveIsObeyed) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
+  One one;
+  auto& [link, a] = one;
   link.inject(a, kStranger, announcement(1, 5s));
   EXPECT_EQ(a.known.size(), 1u);
   link.run_for(4s);
@@ -182,20 +174,15 @@ TEST(MdnsMachine, AShortTimeToLiveIsObeyed) {
 }
 
 TEST(MdnsMachine, ALivingPeerStays) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(1h);
+  Two two(1h);
+  auto& [link, a, b] = two;
   EXPECT_TRUE(a.lost.empty() && b.lost.empty());
   EXPECT_EQ(a.found.size(), 1u);  // Told once, not with every answer.
 }
 
 TEST(MdnsMachine, IgnoresItselfUnderEveryName) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
+  One one;
+  auto& [link, a] = one;
   const std::vector<std::string> texts{
       fmt::format("dnsaddr=/ip4/10.0.0.1/udp/4001/quic-v1/p2p/{}", a.id.to_string())};
   link.inject(a, kStranger, encode_announcement(names_of(7), texts, {}, 120s).at(0));
@@ -207,12 +194,8 @@ TEST(MdnsMachine, IgnoresItselfUnderEveryName) {
 }
 
 TEST(MdnsMachine, ANewAddressIsAnnouncedAndTheOldOneForgotten) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(5s);
+  Two two(5s);
+  auto& [link, a, b] = two;
   link.handle(b, AddressesChanged{{address("/ip4/10.0.0.2/udp/5001/quic-v1")}});
   link.run_for(2s);
   EXPECT_EQ(a.known.at(b.id).addresses, std::vector{address("/ip4/10.0.0.2/udp/5001/quic-v1")});
@@ -220,12 +203,8 @@ TEST(MdnsMachine, ANewAddressIsAnnouncedAndTheOldOneForgotten) {
 }
 
 TEST(MdnsMachine, SaysGoodbyeWhenNothingIsLeftToAnnounce) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(5s);
+  Two two(5s);
+  auto& [link, a, b] = two;
   link.handle(b, AddressesChanged{});
   link.run_for(1s);
   EXPECT_TRUE(a.known.empty());
@@ -236,12 +215,8 @@ TEST(MdnsMachine, SaysGoodbyeWhenNothingIsLeftToAnnounce) {
 }
 
 TEST(MdnsMachine, AnInterfaceThatGoesTakesItsPeersAlong) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(2s);
+  Two two(2s);
+  auto& [link, a, b] = two;
   ASSERT_EQ(a.known.size(), 1u);
   link.handle(a, InterfacesChanged{});
   EXPECT_EQ(a.known.size(), 0u);
@@ -252,10 +227,8 @@ TEST(MdnsMachine, AnInterfaceThatGoesTakesItsPeersAlong) {
 }
 
 TEST(MdnsMachine, RefreshAsksAgainButNotMoreThanFourTimesASecond) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(15s);
+  One one(15s);
+  auto& [link, a] = one;
   const std::size_t before = queries(a);
   link.handle(a, RefreshAsked{});
   EXPECT_EQ(queries(a), before + 1);
@@ -267,10 +240,8 @@ TEST(MdnsMachine, RefreshAsksAgainButNotMoreThanFourTimesASecond) {
 }
 
 TEST(MdnsMachine, AnswersAreSpreadAndNeverMoreThanOneASecond) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(15s);
+  One one(15s);
+  auto& [link, a] = one;
   const std::size_t before = answers(a);
   const TimePoint asked = link.now;
   const Bytes query = encode_query(names_of(1), 0);
@@ -281,18 +252,16 @@ TEST(MdnsMachine, AnswersAreSpreadAndNeverMoreThanOneASecond) {
   EXPECT_GE(answers(a) - before, 8u);
   EXPECT_LE(answers(a) - before, 11u);
   const auto first = std::ranges::find_if(a.sent, [&](const auto& sent) {
-    return sent.first >= asked && decode_dns(sent.second).value().response;
+    return sent.first >= asked && decode_dns(sent.second.bytes).value().response;
   });
   EXPECT_GE(first->first - asked, 20ms);
   EXPECT_LE(first->first - asked, 120ms);
 }
 
 TEST(MdnsMachine, StaysSilentWhenTheAskerKnowsTheAnswer) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(15s);
-  const DnsMessage own = decode_dns(a.sent.back().second).value();
+  One one(15s);
+  auto& [link, a] = one;
+  const DnsMessage own = decode_dns(a.sent.back().second.bytes).value();
   ASSERT_TRUE(own.response);
   DnsMessage query = decode_dns(encode_query(names_of(1), 0)).value();
   query.answers = own.answers;
@@ -307,10 +276,8 @@ TEST(MdnsMachine, StaysSilentWhenTheAskerKnowsTheAnswer) {
 }
 
 TEST(MdnsMachine, TellsBrowsersThatTheServiceExists) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(15s);
+  One one(15s);
+  auto& [link, a] = one;
   a.sent.clear();
   DnsMessage query;
   query.questions.push_back(
@@ -318,17 +285,15 @@ TEST(MdnsMachine, TellsBrowsersThatTheServiceExists) {
   link.inject(a, kStranger, encode_dns(query).value());
   link.run_for(200ms);
   ASSERT_EQ(a.sent.size(), 1u);
-  const DnsMessage answer = decode_dns(a.sent[0].second).value();
+  const DnsMessage answer = decode_dns(a.sent[0].second.bytes).value();
   ASSERT_EQ(answer.answers.size(), 1u);
   EXPECT_EQ(std::get<PtrData>(answer.answers[0].data).target.to_string(), "_p2p._udp.local");
 }
 
 TEST(MdnsMachine, AnswersWhoAsksForItsNameAlone) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
-  link.run_for(15s);
-  const DnsMessage own = decode_dns(a.sent.back().second).value();
+  One one(15s);
+  auto& [link, a] = one;
+  const DnsMessage own = decode_dns(a.sent.back().second.bytes).value();
   const DnsName instance = std::get<PtrData>(own.answers.at(0).data).target;
   a.sent.clear();
   DnsMessage query;
@@ -340,18 +305,13 @@ TEST(MdnsMachine, AnswersWhoAsksForItsNameAlone) {
 
 // Goal: forged announcements cost little and never lead to more than eight hints in a second.
 TEST(MdnsMachine, AFloodOfForgedPeersIsBounded) {
-  Link link;
-  Node& a = link.add(1);
-  Node& b = link.add(2);
-  link.start(a);
-  link.start(b);
-  link.run_for(2s);
+  Two two(2s);
+  auto& [link, a, b] = two;
   ASSERT_TRUE(a.known.contains(b.id));
   a.found.clear();
   for (int i = 0; i < 10'000; ++i) {
     const auto source = static_cast<std::uint8_t>(3 + i % 250);
-    const Endpoint from{IpAddress::v4(10, 0, 0, source), kMdnsPort, 0};
-    link.inject(a, from, announcement(static_cast<std::uint16_t>(i)));
+    link.inject(a, IpAddress::v4(10, 0, 0, source), announcement(static_cast<std::uint16_t>(i)));
     link.run_for(100us);
   }
   EXPECT_LE(a.found.size(), 9u);  // One second: eight, and one where it begins or ends.
@@ -382,16 +342,15 @@ TEST(MdnsMachine, OneLiarDoesNotKeepOthersOut) {
 }
 
 TEST(MdnsMachine, CountsWhatItCannotRead) {
-  Link link;
-  Node& a = link.add(1);
-  link.start(a);
+  One one;
+  auto& [link, a] = one;
   link.inject(a, kStranger, {});
   link.inject(a, kStranger, Bytes(3, 0xff));
   link.inject(a, kStranger, Bytes(9'001));
   const auto& counters = a.machine->counters().at(2);
   EXPECT_EQ(counters.heard, 3u);
   EXPECT_EQ(counters.malformed, 3u);
-  link.handle(a, PacketReceived{99, kStranger, announcement(1)});  // No such interface.
+  link.handle(a, PacketReceived{99, kStranger, true, announcement(1)});  // No such interface.
   EXPECT_EQ(counters.heard, 3u);
 }
 

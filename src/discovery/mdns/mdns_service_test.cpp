@@ -3,42 +3,24 @@
 
 #include "discovery/mdns/mdns_service.hpp"
 
-#include <fmt/core.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <map>
-
 #include "discovery/mdns/mdns_test_link.hpp"
-#include "runtime/deadline.hpp"
-#include "runtime/real_runtime.hpp"
+#include "discovery/source_for_test.hpp"
+#include "runtime/run_task.hpp"
 
 namespace warren::discovery {
 namespace {
 
 using runtime::RealRuntime;
 using testing::make_peer;
+using testing::no_loopback;
+using testing::Sink;
+using testing::wait_for;
 
 constexpr std::uint16_t kTestPort = 45'353;
 // On a busy computer. How fast it must be: mdns_sim_test.cpp and tests/netns.
 constexpr Duration kPatience = 10s;
-
-class Sink final : public PeerSink {
- public:
-  explicit Sink(runtime::Runtime& runtime) : changed(runtime.make_signal()) {}
-  void peer_found(const PeerHint& hint) override {
-    known[hint.peer] = hint;
-    changed->notify();
-  }
-  void peer_lost(const PeerHint& hint) override {
-    known.erase(hint.peer);
-    ++lost;
-    changed->notify();
-  }
-  std::map<PeerId, PeerHint> known;
-  int lost = 0;
-  std::unique_ptr<runtime::Signal> changed;
-};
 
 struct TestNode {
   TestNode(RealRuntime& runtime, std::uint8_t tag, std::uint16_t listen_port)
@@ -60,38 +42,6 @@ struct TestNode {
   PeerId id;
   MdnsService service;
 };
-
-awaitable<bool> wait_for(Sink& sink, std::size_t peers, TimePoint deadline) {
-  while (sink.known.size() != peers) {
-    const runtime::Wake wake = co_await sink.changed->wait_until(deadline);
-    if (wake != runtime::Wake::kNotified) co_return sink.known.size() == peers;
-  }
-  co_return true;
-}
-
-/// Runs `test` on a real core thread. Only what it asserts by EXPECT counts.
-template <class Test>
-void run(RealRuntime& runtime, Test test) {
-  bool done = false;
-  const auto finish = [&](std::exception_ptr error) {
-    EXPECT_EQ(error, nullptr);
-    done = true;
-    runtime.stop();
-  };
-  boost::asio::co_spawn(runtime.executor(), test(), finish);
-  runtime.run();
-  EXPECT_TRUE(done);
-}
-
-/// The reason why multicast on loopback is out of the question here, or nothing.
-std::string no_loopback(RealRuntime& runtime) {
-  const auto interfaces = runtime.network_interfaces();
-  if (!interfaces) return interfaces.error().message();
-  for (const runtime::NetworkInterface& each : *interfaces) {
-    if (each.name == "lo" && each.up && !each.addresses.empty()) return {};
-  }
-  return "the interface lo is down or has no address";
-}
 
 awaitable<void> find_each_other(RealRuntime& runtime, TestNode& a, TestNode& b) {
   const TimePoint start = runtime.now();
@@ -132,7 +82,7 @@ TEST(MdnsService, TwoOnLoopbackFindEachOtherAndSayGoodbye) {
   if (const auto reason = no_loopback(runtime); !reason.empty()) GTEST_SKIP() << reason;
   TestNode a(runtime, 1, 4001);
   TestNode b(runtime, 2, 4002);
-  run(runtime, [&] { return find_each_other(runtime, a, b); });
+  run_task(runtime, find_each_other(runtime, a, b));
 }
 
 awaitable<void> change_address(RealRuntime& runtime, MdnsService& changing, Sink& own, TestNode& b,
@@ -159,7 +109,7 @@ TEST(MdnsService, ANewAddressIsHeardOfBeforeTheNextPoll) {
   MdnsOptions options = TestNode::options();
   options.poll_interval = 1h;
   MdnsService changing(runtime, make_peer(1), [&] { return addresses; }, options);
-  run(runtime, [&] { return change_address(runtime, changing, own, b, addresses); });
+  run_task(runtime, change_address(runtime, changing, own, b, addresses));
 }
 
 awaitable<void> stop_at_once(TestNode& a) {
@@ -172,7 +122,7 @@ TEST(MdnsService, MayBeStoppedRightAfterTheStart) {
   RealRuntime runtime;
   if (const auto reason = no_loopback(runtime); !reason.empty()) GTEST_SKIP() << reason;
   TestNode a(runtime, 1, 4001);
-  run(runtime, [&] { return stop_at_once(a); });
+  run_task(runtime, stop_at_once(a));
 }
 
 }  // namespace
