@@ -24,6 +24,18 @@ std::vector<std::string> texts(std::vector<std::string_view> own, const LinkInte
 
 using Texts = std::vector<std::string>;
 
+TEST(LinkAddresses, ASourceIsOnTheLinkWithinANetworkOfTheInterface) {
+  LinkInterface lan = kLan;
+  EXPECT_FALSE(is_on_link(lan, ip("192.168.1.9"))) << "it has no networks";
+  lan.prefixes = {resources::Prefix::of(ip("192.168.1.7"), 24),
+                  resources::Prefix::of(ip("fe80::7"), 64)};
+  EXPECT_TRUE(is_on_link(lan, ip("192.168.1.9")));
+  EXPECT_TRUE(is_on_link(lan, ip("fe80::9")));
+  EXPECT_FALSE(is_on_link(lan, ip("192.168.2.9")));
+  EXPECT_FALSE(is_on_link(lan, ip("2001:db8::9")));
+  EXPECT_TRUE(is_on_link(kLoopback, ip("192.168.2.9")));
+}
+
 TEST(LinkAddresses, AnInterfaceHasThoseOfItsOwn) {
   EXPECT_EQ(texts({"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/10.1.1.1/tcp/1", "/ip4/127.0.0.1/tcp/2",
                    "/ip4/192.168.1.7/tcp/0", "/dns4/example.org/tcp/4001"},
