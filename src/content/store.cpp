@@ -12,6 +12,10 @@
 namespace warren::content {
 namespace {
 
+using storage::Database;
+using storage::Query;
+using storage::Transaction;
+
 constexpr const char* kShareColumns =
     "SELECT shares.id, shares.name, datasets.root, shares.path, shares.added_ns, datasets.files, "
     "datasets.bytes, (SELECT count(*) FROM stamps WHERE share_id = shares.id AND changed) "
@@ -29,7 +33,7 @@ ShareInfo read_share(const Query& row) {
   WARREN_CHECK(root);  // Only this file writes it.
   info.root = *root;
   info.path = row.text(3);
-  info.added_at = WallTime(std::chrono::nanoseconds(row.integer(4)));
+  info.added_at = row.time(4);
   info.files = row.natural(5);
   info.bytes = row.natural(6);
   info.files_changed = row.natural(7);
@@ -87,21 +91,16 @@ Store::Store(std::unique_ptr<Database> database, limits::Content limits)
 
 Store::~Store() {
   const std::lock_guard lock(mutex_);
-  try {
+  const Result<> written = database_->guarded([&]() -> Result<> {
     write_changes_locked();
-  } catch (const SQLite::Exception&) {
-    // They are found again by the next one who reads those files.
-  }
+    return {};
+  });
+  static_cast<void>(written);  // They are found again by the next one who reads those files.
 }
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& path, limits::Content limits) {
-  auto opened = guarded([&]() -> Result<std::unique_ptr<Store>> {
-    auto database = std::make_unique<Database>(path);
-    WARREN_TRY_VOID(database->migrate());
-    return std::unique_ptr<Store>(new Store(std::move(database), limits));
-  });
-  if (!opened) return fail(std::move(opened).error().in(path));
-  return opened;
+  WARREN_TRY(auto database, open_store_database(path));
+  return std::unique_ptr<Store>(new Store(std::move(database), limits));
 }
 
 // ------------------------------------------------------------------------------------- shares
@@ -111,15 +110,15 @@ Result<ShareInfo> Store::add_share(const std::string& name, const Imported& impo
   WARREN_TRY_VOID(check_share_name(name, limits_.share_name_bytes_max));
   WARREN_CHECK(imported.stamps.size() == imported.tree->entries.size());
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<ShareInfo> {
+  return database_->guarded([&]() -> Result<ShareInfo> {
     write_changes_locked();
-    SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
+    Transaction transaction(*database_);
     WARREN_TRY(const std::int64_t dataset, keep_dataset_locked(*imported.tree, imported.nodes));
 
     std::int64_t share = 0;
     std::int64_t old_dataset = 0;
     {
-      Query find(database_->prepared("SELECT id, path, dataset_id FROM shares WHERE name = ?"));
+      Query find = database_->query("SELECT id, path, dataset_id FROM shares WHERE name = ?");
       if (find.with(name).step()) {
         if (find.text(1) != imported.path) {
           return fail(ErrorCode::kConflict,
@@ -131,31 +130,35 @@ Result<ShareInfo> Store::add_share(const std::string& name, const Imported& impo
       }
     }
     if (share == 0) {
-      Query(database_->prepared("INSERT INTO shares(name, dataset_id, path, added_ns, started_ns) "
-                                "VALUES(?, ?, ?, ?, ?)"))
+      database_
+          ->query(
+              "INSERT INTO shares(name, dataset_id, path, added_ns, started_ns) "
+              "VALUES(?, ?, ?, ?, ?)")
           .with(name)
           .with(dataset)
           .with(imported.path)
-          .with(static_cast<std::int64_t>(now.time_since_epoch().count()))
+          .with(now)
           .with(imported.started_ns)
           .run();
       share = database_->last_id();
     } else {
-      Query(database_->prepared("UPDATE shares SET dataset_id = ?, started_ns = ? WHERE id = ?"))
+      database_->query("UPDATE shares SET dataset_id = ?, started_ns = ? WHERE id = ?")
           .with(dataset)
           .with(imported.started_ns)
           .with(share)
           .run();
-      Query(database_->prepared("DELETE FROM stamps WHERE share_id = ?")).with(share).run();
-      if (old_dataset != dataset) database_->drop_if_unused(old_dataset);
+      database_->query("DELETE FROM stamps WHERE share_id = ?").with(share).run();
+      if (old_dataset != dataset) drop_if_unused(*database_, old_dataset);
     }
     for (std::size_t i = 0; i < imported.stamps.size(); ++i) {
       if (imported.tree->entries[i].kind != EntryKind::kFile) continue;
       const runtime::FileStamp& stamp = imported.stamps[i];
-      Query(database_->prepared("INSERT INTO stamps(share_id, entry, size, mtime_ns, inode, "
-                                "device) VALUES(?, ?, ?, ?, ?, ?)"))
+      database_
+          ->query(
+              "INSERT INTO stamps(share_id, entry, size, mtime_ns, inode, "
+              "device) VALUES(?, ?, ?, ?, ?, ?)")
           .with(share)
-          .with(static_cast<std::uint64_t>(i))
+          .with(i)
           .with(stamp.size)
           .with(stamp.mtime_ns)
           .with(stamp.inode)
@@ -172,14 +175,14 @@ Result<ShareInfo> Store::add_share(const std::string& name, const Imported& impo
 std::vector<ShareInfo> Store::shares_locked() {
   static const std::string kSql = std::string(kShareColumns) + "ORDER BY shares.name";
   std::vector<ShareInfo> shares;
-  Query query(database_->prepared(kSql));
+  Query query = database_->query(kSql);
   while (query.step()) shares.push_back(read_share(query));
   return shares;
 }
 
 Result<std::vector<ShareInfo>> Store::shares() {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::vector<ShareInfo>> {
+  return database_->guarded([&]() -> Result<std::vector<ShareInfo>> {
     write_changes_locked();
     return shares_locked();
   });
@@ -190,13 +193,13 @@ Result<ShareInfo> Store::find_share_locked(std::string_view name_or_cid) {
   static const std::string kByRoot =
       std::string(kShareColumns) + "WHERE datasets.root = ? ORDER BY 8, shares.id";
   {
-    Query query(database_->prepared(kByName));
-    if (query.with(std::string(name_or_cid)).step()) return read_share(query);
+    Query query = database_->query(kByName);
+    if (query.with(name_or_cid).step()) return read_share(query);
   }
   if (const auto root = Cid::parse(name_or_cid)) {
     const Bytes bytes = root->to_bytes();
-    Query query(database_->prepared(kByRoot));
-    if (query.with(BytesView(bytes)).step()) return read_share(query);
+    Query query = database_->query(kByRoot);
+    if (query.with(bytes).step()) return read_share(query);
   }
   return fail(ErrorCode::kNotFound,
               fmt::format("nothing is shared as '{}'", name_or_cid.substr(0, 255)),
@@ -205,7 +208,7 @@ Result<ShareInfo> Store::find_share_locked(std::string_view name_or_cid) {
 
 Result<ShareInfo> Store::find_share(std::string_view name_or_cid) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<ShareInfo> {
+  return database_->guarded([&]() -> Result<ShareInfo> {
     write_changes_locked();
     return find_share_locked(name_or_cid);
   });
@@ -213,12 +216,12 @@ Result<ShareInfo> Store::find_share(std::string_view name_or_cid) {
 
 Result<ShareInfo> Store::unshare(std::string_view name_or_cid) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<ShareInfo> {
+  return database_->guarded([&]() -> Result<ShareInfo> {
     write_changes_locked();
     WARREN_TRY(ShareInfo info, find_share_locked(name_or_cid));
-    SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
-    Query(database_->prepared("DELETE FROM shares WHERE id = ?")).with(info.id).run();
-    database_->drop_if_unused(info.root);
+    Transaction transaction(*database_);
+    database_->query("DELETE FROM shares WHERE id = ?").with(info.id).run();
+    drop_if_unused(*database_, info.root);
     transaction.commit();
     open_.erase(info.id);
     return info;
@@ -230,11 +233,11 @@ Result<std::shared_ptr<const Imported>> Store::imported(std::int64_t share_id) {
   Cid root;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = guarded([&]() -> Result<> {
-      Query query(
-          database_->prepared("SELECT datasets.root, shares.path, shares.started_ns FROM "
-                              "shares JOIN datasets ON datasets.id = shares.dataset_id "
-                              "WHERE shares.id = ?"));
+    const auto found = database_->guarded([&]() -> Result<> {
+      Query query = database_->query(
+          "SELECT datasets.root, shares.path, shares.started_ns FROM "
+          "shares JOIN datasets ON datasets.id = shares.dataset_id "
+          "WHERE shares.id = ?");
       if (!query.with(share_id).step()) {
         return fail(ErrorCode::kNotFound, fmt::format("no share has the id {}", share_id));
       }
@@ -247,10 +250,10 @@ Result<std::shared_ptr<const Imported>> Store::imported(std::int64_t share_id) {
   }
   WARREN_TRY(imported->tree, tree(root));
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::shared_ptr<const Imported>> {
+  return database_->guarded([&]() -> Result<std::shared_ptr<const Imported>> {
     imported->stamps = stamps_locked(share_id, imported->tree->entries.size());
     // A file found changed, or found to hold other bytes under the same stamp, is not known.
-    Query query(database_->prepared("SELECT entry FROM stamps WHERE share_id = ? AND changed"));
+    Query query = database_->query("SELECT entry FROM stamps WHERE share_id = ? AND changed");
     query.with(share_id);
     while (query.step()) {
       const std::uint64_t entry = query.natural(0);
@@ -261,16 +264,16 @@ Result<std::shared_ptr<const Imported>> Store::imported(std::int64_t share_id) {
 }
 
 void Store::mark_changed_locked(std::int64_t share_id, std::size_t entry) {
-  Query(database_->prepared("UPDATE stamps SET changed = 1 WHERE share_id = ? AND entry = ?"))
+  database_->query("UPDATE stamps SET changed = 1 WHERE share_id = ? AND entry = ?")
       .with(share_id)
-      .with(static_cast<std::uint64_t>(entry))
+      .with(entry)
       .run();
 }
 
 void Store::write_changes_locked() {
   const std::vector<ChangeLog::Change> changes = changes_->take();
   if (changes.empty()) return;
-  SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
+  Transaction transaction(*database_);
   for (const ChangeLog::Change& change : changes) {
     mark_changed_locked(change.share_id, change.entry);
   }
@@ -279,8 +282,8 @@ void Store::write_changes_locked() {
 
 Result<> Store::mark_changed(std::int64_t share_id, const std::vector<std::size_t>& entries) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<> {
-    SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
+  return database_->guarded([&]() -> Result<> {
+    Transaction transaction(*database_);
     for (const std::size_t entry : entries) mark_changed_locked(share_id, entry);
     transaction.commit();
     return {};
@@ -289,13 +292,13 @@ Result<> Store::mark_changed(std::int64_t share_id, const std::vector<std::size_
 
 std::vector<runtime::FileStamp> Store::stamps_locked(std::int64_t share_id, std::size_t entries) {
   std::vector<runtime::FileStamp> stamps(entries);
-  Query query(database_->prepared(
-      "SELECT entry, size, mtime_ns, inode, device FROM stamps WHERE share_id = ?"));
+  Query query = database_->query(
+      "SELECT entry, size, mtime_ns, inode, device FROM stamps WHERE share_id = ?");
   query.with(share_id);
   while (query.step()) {
     const std::uint64_t entry = query.natural(0);
     if (entry >= entries) continue;
-    stamps[entry] = {query.natural(1), query.integer(2), query.natural(3), query.natural(4)};
+    stamps[entry] = {query.natural(1), query.integer(2), query.bits(3), query.bits(4)};
   }
   return stamps;
 }
@@ -304,8 +307,8 @@ std::vector<runtime::FileStamp> Store::stamps_locked(std::int64_t share_id, std:
 
 std::optional<Store::DatasetRow> Store::dataset_locked(const Cid& root) {
   const Bytes bytes = root.to_bytes();
-  Query query(database_->prepared("SELECT id, bytes FROM datasets WHERE root = ?"));
-  if (!query.with(BytesView(bytes)).step()) return std::nullopt;
+  Query query = database_->query("SELECT id, bytes FROM datasets WHERE root = ?");
+  if (!query.with(bytes).step()) return std::nullopt;
   return DatasetRow{query.integer(0), query.natural(1)};
 }
 
@@ -314,8 +317,8 @@ Result<std::int64_t> Store::keep_dataset_locked(const Tree& tree,
   if (const auto known = dataset_locked(tree.root)) return known->id;
   if (nodes.empty() && tree.root.codec != Codec::kRaw) return no_dataset(tree.root);
   const Bytes root = tree.root.to_bytes();
-  Query(database_->prepared("INSERT INTO datasets(root, files, bytes) VALUES(?, ?, ?)"))
-      .with(BytesView(root))
+  database_->query("INSERT INTO datasets(root, files, bytes) VALUES(?, ?, ?)")
+      .with(root)
       .with(file_count(tree))
       .with(tree.bytes_total)
       .run();
@@ -324,15 +327,17 @@ Result<std::int64_t> Store::keep_dataset_locked(const Tree& tree,
   for (const NodeBlock& node : nodes) {
     if (node.cid.codec == Codec::kRaw) continue;  // A leaf lies in its file.
     const Bytes cid = node.cid.to_bytes();
-    Query(database_->prepared("INSERT INTO nodes(cid, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING"))
-        .with(BytesView(cid))
+    database_->query("INSERT INTO nodes(cid, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING")
+        .with(cid)
         .with(BytesView(node.bytes))
         .run();
-    Query(database_->prepared("INSERT INTO dataset_nodes(dataset_id, position, node_id) "
-                              "SELECT ?, ?, id FROM nodes WHERE cid = ?"))
+    database_
+        ->query(
+            "INSERT INTO dataset_nodes(dataset_id, position, node_id) "
+            "SELECT ?, ?, id FROM nodes WHERE cid = ?")
         .with(dataset)
         .with(position++)
-        .with(BytesView(cid))
+        .with(cid)
         .run();
   }
   return dataset;
@@ -349,8 +354,8 @@ Result<> Store::add_tree(const Cid& root, const std::vector<NodeBlock>& nodes) {
   WARREN_TRY(Tree flattened, reader.finish());
   const auto kept = std::make_shared<const Tree>(std::move(flattened));
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<> {
-    SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
+  return database_->guarded([&]() -> Result<> {
+    Transaction transaction(*database_);
     WARREN_TRY([[maybe_unused]] const std::int64_t id, keep_dataset_locked(*kept, nodes));
     transaction.commit();
     cache_locked(kept);
@@ -381,7 +386,7 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
   {
     const std::lock_guard lock(mutex_);
     if (auto cached = cached_locked(root)) return cached;
-    auto loaded = guarded([&]() -> Result<std::shared_ptr<const Tree>> {
+    auto loaded = database_->guarded([&]() -> Result<std::shared_ptr<const Tree>> {
       const auto dataset = dataset_locked(root);
       if (!dataset) return no_dataset(root);
       if (root.codec == Codec::kRaw) {
@@ -389,9 +394,9 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
         cache_locked(tree);
         return tree;
       }
-      Query query(
-          database_->prepared("SELECT cid, bytes FROM dataset_nodes JOIN nodes ON nodes.id "
-                              "= node_id WHERE dataset_id = ? ORDER BY position"));
+      Query query = database_->query(
+          "SELECT cid, bytes FROM dataset_nodes JOIN nodes ON nodes.id "
+          "= node_id WHERE dataset_id = ? ORDER BY position");
       query.with(dataset->id);
       while (query.step()) {
         WARREN_TRY(const Cid cid, Cid::from_bytes(query.bytes(0)));
@@ -444,7 +449,7 @@ Result<std::shared_ptr<const Dataset>> Store::open_first(std::vector<ShareInfo> 
     {
       const std::lock_guard lock(mutex_);
       if (auto open = open_[info.id].lock()) return open;
-      auto stamps = guarded([&]() -> Result<std::vector<runtime::FileStamp>> {
+      auto stamps = database_->guarded([&]() -> Result<std::vector<runtime::FileStamp>> {
         WARREN_TRY(const ShareInfo now, find_share_locked(info.name));
         if (now.id != info.id || now.root != info.root) {
           return fail(ErrorCode::kNotFound, fmt::format("'{}' is another dataset now", info.name));
@@ -466,11 +471,11 @@ Result<std::shared_ptr<const Dataset>> Store::open_first(std::vector<ShareInfo> 
 
 Result<std::uint64_t> Store::node_count(const Cid& root) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::uint64_t> {
+  return database_->guarded([&]() -> Result<std::uint64_t> {
     const auto dataset = dataset_locked(root);
     if (!dataset) return no_dataset(root);
     if (root.codec == Codec::kRaw) return 1;
-    Query query(database_->prepared("SELECT count(*) FROM dataset_nodes WHERE dataset_id = ?"));
+    Query query = database_->query("SELECT count(*) FROM dataset_nodes WHERE dataset_id = ?");
     query.with(dataset->id).step();
     return query.natural(0);
   });
@@ -486,13 +491,13 @@ Result<std::vector<NodeBlock>> Store::nodes(const Cid& root, std::uint64_t first
     return nodes;
   }
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::vector<NodeBlock>> {
+  return database_->guarded([&]() -> Result<std::vector<NodeBlock>> {
     const auto dataset = dataset_locked(root);
     if (!dataset) return no_dataset(root);
-    Query query(
-        database_->prepared("SELECT cid, bytes FROM dataset_nodes JOIN nodes ON nodes.id = "
-                            "node_id WHERE dataset_id = ? AND position >= ? "
-                            "ORDER BY position"));
+    Query query = database_->query(
+        "SELECT cid, bytes FROM dataset_nodes JOIN nodes ON nodes.id = "
+        "node_id WHERE dataset_id = ? AND position >= ? "
+        "ORDER BY position");
     query.with(dataset->id).with(std::min<std::uint64_t>(first, INT64_MAX));
     std::size_t bytes = 0;
     while (nodes.size() < count && query.step()) {
@@ -515,10 +520,10 @@ Result<Bytes> Store::read_node(const Cid& cid) {
     return leaf;
   }
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<Bytes> {
+  return database_->guarded([&]() -> Result<Bytes> {
     const Bytes name = cid.to_bytes();
-    Query query(database_->prepared("SELECT bytes FROM nodes WHERE cid = ?"));
-    if (!query.with(BytesView(name)).step()) {
+    Query query = database_->query("SELECT bytes FROM nodes WHERE cid = ?");
+    if (!query.with(name).step()) {
       return fail(ErrorCode::kNotFound, fmt::format("no block {} is here", cid.to_string()));
     }
     return query.bytes(0);

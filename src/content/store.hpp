@@ -1,6 +1,6 @@
 #pragma once
 // What this node has and what it is fetching, in one SQLite file: shares and where they lie, the
-// nodes of their trees, the stamps of their files, and transfers. Schema: README.md.
+// nodes of their trees, the stamps of their files, and transfers. Schema: migrations/, README.md.
 
 #include <cstdint>
 #include <list>
@@ -19,6 +19,10 @@
 #include "content/dataset.hpp"
 #include "content/importer.hpp"
 #include "content/tree.hpp"
+
+namespace warren::storage {
+class Database;
+}
 
 namespace warren::content {
 
@@ -68,7 +72,8 @@ class Store {
  public:
   /// Opens or makes the database at `path` (":memory:" for a test) and brings its schema up to
   /// date. Errors: kUnsupported (made by a newer Warren; left as it is), kMalformed (no database,
-  /// or damaged), kConflict (locked by another process), kDenied, kNoSpace.
+  /// or damaged), kConflict (locked by another process), kNotFound (no such folder), kDenied,
+  /// kNoSpace.
   static Result<std::unique_ptr<Store>> open(const std::string& path, limits::Content limits = {});
   ~Store();
 
@@ -128,7 +133,6 @@ class Store {
   Result<> remove_transfer(std::int64_t id);
 
  private:
-  struct Database;
   struct CachedTree {
     std::shared_ptr<const Tree> tree;
     std::size_t bytes = 0;
@@ -138,7 +142,7 @@ class Store {
     std::uint64_t bytes = 0;
   };
 
-  Store(std::unique_ptr<Database> database, limits::Content limits);
+  Store(std::unique_ptr<storage::Database> database, limits::Content limits);
   // Names that end in _locked need mutex_, and SQLite's exceptions pass through them.
   Result<ShareInfo> find_share_locked(std::string_view name_or_cid);
   std::vector<ShareInfo> shares_locked();
@@ -153,7 +157,7 @@ class Store {
 
   std::mutex mutex_;
   limits::Content limits_;
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<storage::Database> database_;
   std::list<CachedTree> cache_;  ///< Last used first.
   std::size_t cache_bytes_ = 0;
   std::unordered_map<std::int64_t, std::weak_ptr<const Dataset>> open_;  ///< By share.

@@ -269,7 +269,7 @@ TEST_F(StoreTest, GarbageIsRefusedByName) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kMalformed);
   EXPECT_THAT(refused.error().message(), HasSubstr("garbage.db"));
-  EXPECT_EQ(Store::open(folder_.at("none/store.db")).error().code(), ErrorCode::kDenied);
+  EXPECT_EQ(Store::open(folder_.at("none/store.db")).error().code(), ErrorCode::kNotFound);
 }
 
 TEST_F(StoreTest, ManyThreadsMayUseIt) {

@@ -9,6 +9,9 @@
 namespace warren::content {
 namespace {
 
+using storage::Query;
+using storage::Transaction;
+
 constexpr const char* kTransferColumns =
     "SELECT id, root, name, out_path, temporary_path, state, bytes_total, bytes_done, created_ns, "
     "finished_ns, error_code, error_message, error_hint, sources FROM transfers ";
@@ -52,9 +55,6 @@ std::vector<std::string> split_lines(const std::string& text) {
   return lines;
 }
 
-std::int64_t nanoseconds(WallTime time) { return time.time_since_epoch().count(); }
-WallTime wall_time(std::int64_t ns) { return WallTime(std::chrono::nanoseconds(ns)); }
-
 TransferRecord read_transfer(const Query& row) {
   TransferRecord record;
   record.id = row.integer(0);
@@ -67,8 +67,8 @@ TransferRecord read_transfer(const Query& row) {
   record.state = state_of(row.text(5));
   record.bytes_total = row.natural(6);
   record.bytes_done = row.natural(7);
-  record.created_at = wall_time(row.integer(8));
-  record.finished_at = wall_time(row.integer(9));
+  record.created_at = row.time(8);
+  record.finished_at = row.time(9);
   if (const std::string code = row.text(10); !code.empty()) {
     record.error.emplace(code_of(code), row.text(11), row.text(12));
   }
@@ -76,18 +76,18 @@ TransferRecord read_transfer(const Query& row) {
   return record;
 }
 
-// Binds what both INSERT and UPDATE write; `root` must outlive the query.
-void bind_fields(Query& query, const TransferRecord& record, const Bytes& root) {
-  query.with(BytesView(root))
+// Binds what both INSERT and UPDATE write.
+void bind_fields(Query& query, const TransferRecord& record) {
+  query.with(record.root.to_bytes())
       .with(record.name)
       .with(record.out_path)
       .with(record.temporary_path)
-      .with(std::string(transfer_state_name(record.state)))
+      .with(transfer_state_name(record.state))
       .with(record.bytes_total)
       .with(record.bytes_done)
-      .with(nanoseconds(record.finished_at));
+      .with(record.finished_at);
   if (record.error) {
-    query.with(std::string(error_name(record.error->code())))
+    query.with(error_name(record.error->code()))
         .with(record.error->message())
         .with(record.error->hint());
   } else {
@@ -110,27 +110,25 @@ std::string_view transfer_state_name(TransferState state) noexcept {
 
 Result<std::int64_t> Store::add_transfer(const TransferRecord& record) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::int64_t> {
-    const Bytes root = record.root.to_bytes();
-    Query query(database_->prepared(
+  return database_->guarded([&]() -> Result<std::int64_t> {
+    Query query = database_->query(
         "INSERT INTO transfers(root, name, out_path, temporary_path, state, bytes_total, "
         "bytes_done, finished_ns, error_code, error_message, error_hint, sources, created_ns) "
-        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-    bind_fields(query, record, root);
-    query.with(nanoseconds(record.created_at)).run();
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_fields(query, record);
+    query.with(record.created_at).run();
     return database_->last_id();
   });
 }
 
 Result<> Store::update_transfer(const TransferRecord& record) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<> {
-    const Bytes root = record.root.to_bytes();
-    Query query(database_->prepared(
+  return database_->guarded([&]() -> Result<> {
+    Query query = database_->query(
         "UPDATE transfers SET root = ?, name = ?, out_path = ?, temporary_path = ?, state = ?, "
         "bytes_total = ?, bytes_done = ?, finished_ns = ?, error_code = ?, error_message = ?, "
-        "error_hint = ?, sources = ? WHERE id = ?"));
-    bind_fields(query, record, root);
+        "error_hint = ?, sources = ? WHERE id = ?");
+    bind_fields(query, record);
     if (query.with(record.id).run() == 0) return no_transfer(record.id);
     return {};
   });
@@ -139,9 +137,8 @@ Result<> Store::update_transfer(const TransferRecord& record) {
 Result<> Store::update_transfer_bitmap(std::int64_t id, BytesView bitmap,
                                        std::uint64_t bytes_done) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<> {
-    Query query(
-        database_->prepared("UPDATE transfers SET bitmap = ?, bytes_done = ? WHERE id = ?"));
+  return database_->guarded([&]() -> Result<> {
+    Query query = database_->query("UPDATE transfers SET bitmap = ?, bytes_done = ? WHERE id = ?");
     if (query.with(bitmap).with(bytes_done).with(id).run() == 0) return no_transfer(id);
     return {};
   });
@@ -149,8 +146,8 @@ Result<> Store::update_transfer_bitmap(std::int64_t id, BytesView bitmap,
 
 Result<Bytes> Store::transfer_bitmap(std::int64_t id) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<Bytes> {
-    Query query(database_->prepared("SELECT bitmap FROM transfers WHERE id = ?"));
+  return database_->guarded([&]() -> Result<Bytes> {
+    Query query = database_->query("SELECT bitmap FROM transfers WHERE id = ?");
     if (!query.with(id).step()) return no_transfer(id);
     return query.bytes(0);
   });
@@ -159,8 +156,8 @@ Result<Bytes> Store::transfer_bitmap(std::int64_t id) {
 Result<TransferRecord> Store::transfer(std::int64_t id) {
   static const std::string kSql = std::string(kTransferColumns) + "WHERE id = ?";
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<TransferRecord> {
-    Query query(database_->prepared(kSql));
+  return database_->guarded([&]() -> Result<TransferRecord> {
+    Query query = database_->query(kSql);
     if (!query.with(id).step()) return no_transfer(id);
     return read_transfer(query);
   });
@@ -169,9 +166,9 @@ Result<TransferRecord> Store::transfer(std::int64_t id) {
 Result<std::vector<TransferRecord>> Store::transfers() {
   static const std::string kSql = std::string(kTransferColumns) + "ORDER BY id";
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<std::vector<TransferRecord>> {
+  return database_->guarded([&]() -> Result<std::vector<TransferRecord>> {
     std::vector<TransferRecord> records;
-    Query query(database_->prepared(kSql));
+    Query query = database_->query(kSql);
     while (query.step()) records.push_back(read_transfer(query));
     return records;
   });
@@ -179,17 +176,17 @@ Result<std::vector<TransferRecord>> Store::transfers() {
 
 Result<> Store::remove_transfer(std::int64_t id) {
   const std::lock_guard lock(mutex_);
-  return guarded([&]() -> Result<> {
-    SQLite::Transaction transaction(database_->db, SQLite::TransactionBehavior::IMMEDIATE);
+  return database_->guarded([&]() -> Result<> {
+    Transaction transaction(*database_);
     Bytes root;
     {
-      Query query(database_->prepared("SELECT root FROM transfers WHERE id = ?"));
+      Query query = database_->query("SELECT root FROM transfers WHERE id = ?");
       if (!query.with(id).step()) return no_transfer(id);
       root = query.bytes(0);
     }
-    Query(database_->prepared("DELETE FROM transfers WHERE id = ?")).with(id).run();
+    database_->query("DELETE FROM transfers WHERE id = ?").with(id).run();
     WARREN_TRY(const Cid cid, Cid::from_bytes(root));
-    database_->drop_if_unused(cid);
+    drop_if_unused(*database_, cid);
     transaction.commit();
     return {};
   });

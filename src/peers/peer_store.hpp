@@ -12,6 +12,10 @@
 #include "base/result.hpp"
 #include "peers/peer_book.hpp"
 
+namespace warren::storage {
+class Database;
+}
+
 namespace warren::peers {
 
 using BookSecret = std::array<std::uint8_t, 32>;
@@ -48,7 +52,7 @@ class PeerStore {
   /// Opens `path`, making it with mode 0600 if it is not there; ":memory:" for one that is gone at
   /// the end. `new_secret` becomes its secret if it has none.
   /// Errors: kUnsupported when a newer Warren made it, kMalformed when it is damaged; both leave it
-  /// as it is. kDenied, kNoSpace, kIo; kConflict when another program writes to it.
+  /// as it is. kNotFound, kDenied, kNoSpace, kIo; kConflict when another program writes to it.
   static Result<std::unique_ptr<PeerStore>> open(const std::string& path,
                                                  const limits::Peers& limits,
                                                  const BookSecret& new_secret);
@@ -57,7 +61,7 @@ class PeerStore {
   PeerStore& operator=(const PeerStore&) = delete;
 
   const BookSecret& secret() const { return secret_; }
-  const std::string& path() const { return path_; }
+  const std::string& path() const;
 
   /// Everything, within the limits. A damaged row is skipped and counted. Errors: kIo, kMalformed
   /// when a table cannot be read at all.
@@ -71,15 +75,13 @@ class PeerStore {
   Result<> remove_peer(const PeerId& peer);
 
  private:
-  struct Database;
-  PeerStore(std::string path, const limits::Peers& limits, std::unique_ptr<Database> database);
+  PeerStore(const limits::Peers& limits, std::unique_ptr<storage::Database> database);
   Result<> take_secret(const BookSecret& new_secret);
 
-  std::string path_;
   limits::Peers limits_;
   BookSecret secret_{};
   std::mutex mutex_;
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<storage::Database> database_;
 };
 
 }  // namespace warren::peers

@@ -1,79 +1,35 @@
 // Reading the store. Its rows may have been damaged, or written by anyone.
 
-#include <sqlite3.h>
-
-#include <limits>
-
-#include "peers/peer_store_database.hpp"
+#include "peers/peer_store.hpp"
+#include "storage/database.hpp"
 
 namespace warren::peers {
 namespace {
 
 using resources::Prefix;
-
-// One row of a result; every column may hold anything.
-class Row {
- public:
-  explicit Row(SQLite::Statement& statement) : statement_(statement) {}
-
-  std::int64_t integer(int column) const {
-    const SQLite::Column value = statement_.getColumn(column);
-    return value.isInteger() ? value.getInt64() : 0;
-  }
-  std::uint64_t natural(int column) const {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(integer(column), 0));
-  }
-  std::uint32_t natural32(int column) const {
-    return static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(natural(column), std::numeric_limits<std::uint32_t>::max()));
-  }
-  WallTime time(int column) const { return WallTime(std::chrono::nanoseconds(integer(column))); }
-  bool flag(int column) const { return integer(column) != 0; }
-  bool is_null(int column) const { return statement_.getColumn(column).isNull(); }
-  std::optional<double> real(int column) const {
-    const SQLite::Column value = statement_.getColumn(column);
-    if (!value.isFloat() && !value.isInteger()) return std::nullopt;
-    return value.getDouble();
-  }
-  /// Empty when it is not a blob of at most `bytes_max` bytes.
-  BytesView bytes(int column, std::size_t bytes_max) const {
-    const SQLite::Column value = statement_.getColumn(column);
-    if (!value.isBlob() || static_cast<std::size_t>(value.getBytes()) > bytes_max) return {};
-    return {static_cast<const std::uint8_t*>(value.getBlob()),
-            static_cast<std::size_t>(value.getBytes())};
-  }
-  std::optional<std::string> text(int column, std::size_t bytes_max) const {
-    const SQLite::Column value = statement_.getColumn(column);
-    if (!value.isText() || static_cast<std::size_t>(value.getBytes()) > bytes_max) {
-      return std::nullopt;
-    }
-    return value.getString();
-  }
-
- private:
-  SQLite::Statement& statement_;
-};
+using storage::Database;
+using storage::Query;
 
 constexpr std::size_t kPeerIdBytesMax = 64;
 
-std::optional<PeerId> peer_id(const Row& row, int column) {
-  const auto id = PeerId::from_bytes(row.bytes(column, kPeerIdBytesMax));
+std::optional<PeerId> peer_id(const Query& row, int column) {
+  const auto id = PeerId::from_bytes(row.blob(column, kPeerIdBytesMax));
   return id ? std::optional(*id) : std::nullopt;
 }
 
-std::optional<Origin> origin(const Row& row, int column) {
+std::optional<Origin> origin(const Query& row, int column) {
   const std::uint64_t value = row.natural(column);
   if (value > static_cast<std::uint64_t>(Origin::kDht)) return std::nullopt;
   return static_cast<Origin>(value);
 }
 
-std::optional<Peer> read_peer(const Row& row, const limits::Peers& limits) {
+std::optional<Peer> read_peer(const Query& row, const limits::Peers& limits) {
   const auto id = peer_id(row, 1);
   const auto from = origin(row, 3);
   if (!id || !from) return std::nullopt;
   Peer peer;
   peer.id = *id;
-  peer.public_key = to_bytes(row.bytes(2, limits.key_bytes_max));
+  peer.public_key = to_bytes(row.blob(2, limits.key_bytes_max));
   peer.origin = *from;
   peer.first_seen = row.time(4);
   peer.last_seen = row.time(5);
@@ -91,16 +47,16 @@ std::optional<Peer> read_peer(const Row& row, const limits::Peers& limits) {
   peer.kept = row.flag(16);
   peer.pinned = row.flag(17);
   peer.anchor = row.flag(18);
-  const BytesView envelope = row.bytes(19, limits.record_bytes_max);
+  const BytesView envelope = row.blob(19, limits.record_bytes_max);
   if (!envelope.empty()) {
-    peer.record = std::make_shared<const SignedRecord>(
-        SignedRecord{to_bytes(envelope), static_cast<std::uint64_t>(row.integer(20))});
+    peer.record =
+        std::make_shared<const SignedRecord>(SignedRecord{to_bytes(envelope), row.bits(20)});
   }
   return peer;
 }
 
-std::optional<AddressEntry> read_address(const Row& row, const limits::Peers& limits) {
-  const auto address = Multiaddr::from_bytes(row.bytes(0, limits.address_bytes_max));
+std::optional<AddressEntry> read_address(const Query& row, const limits::Peers& limits) {
+  const auto address = Multiaddr::from_bytes(row.blob(0, limits.address_bytes_max));
   const auto from = origin(row, 1);
   const std::uint64_t kind = row.natural(2);
   if (!address || address->empty() || !from ||
@@ -110,8 +66,7 @@ std::optional<AddressEntry> read_address(const Row& row, const limits::Peers& li
   AddressEntry entry;
   entry.address = *address;
   entry.origin = *from;
-  entry.teller = {static_cast<NetworkGroup::Kind>(kind),
-                  static_cast<std::uint64_t>(row.integer(3))};
+  entry.teller = {static_cast<NetworkGroup::Kind>(kind), row.bits(3)};
   entry.learnt = row.time(4);
   entry.last_success = row.time(5);
   entry.last_failure = row.time(6);
@@ -119,7 +74,7 @@ std::optional<AddressEntry> read_address(const Row& row, const limits::Peers& li
   return entry;
 }
 
-std::optional<Ban> read_ban(const Row& row, const limits::Peers& limits) {
+std::optional<Ban> read_ban(const Query& row, const limits::Peers& limits) {
   Ban ban;
   const std::int64_t bits = row.integer(1);
   if (bits == -1) {
@@ -127,7 +82,7 @@ std::optional<Ban> read_ban(const Row& row, const limits::Peers& limits) {
     if (!id) return std::nullopt;
     ban.who = *id;
   } else {
-    const auto ip = IpAddress::from_bytes(row.bytes(0, 16));
+    const auto ip = IpAddress::from_bytes(row.blob(0, 16));
     if (!ip || bits < 0 || bits > (ip->is_v6() ? 128 : 32)) return std::nullopt;
     ban.who = Prefix::of(*ip, static_cast<std::uint8_t>(bits));
   }
@@ -139,26 +94,20 @@ std::optional<Ban> read_ban(const Row& row, const limits::Peers& limits) {
   return ban;
 }
 
-std::optional<NameEntry> read_name(const Row& row, const limits::Peers& limits) {
+std::optional<NameEntry> read_name(const Query& row, const limits::Peers& limits) {
   auto name = row.text(0, limits.name_bytes_max);
   const auto peer = peer_id(row, 1);
   if (!name || !peer) return std::nullopt;
   return NameEntry{std::move(*name), *peer};
 }
 
-// Whether what was thrown says that a value is bad, not that the disk is.
-bool is_damage(const SQLite::Exception& thrown) {
-  return thrown.getErrorCode() == SQLITE_TOOBIG || thrown.getErrorCode() == SQLITE_CORRUPT ||
-         thrown.getErrorCode() == SQLITE_MISMATCH;
-}
-
 // Calls `take` with each row; one that cannot be read ends the table and is counted.
 template <class F>
-void each_row(SQLite::Statement& statement, std::size_t& skipped, F take) {
+void each_row(Query& rows, std::size_t& skipped, F take) {
   try {
-    while (statement.executeStep()) take(Row(statement));
+    while (rows.step()) take(rows);
   } catch (const SQLite::Exception& thrown) {
-    if (!is_damage(thrown)) throw;
+    if (!Database::is_damage(thrown)) throw;
     ++skipped;
   }
 }
@@ -167,20 +116,19 @@ void each_row(SQLite::Statement& statement, std::size_t& skipped, F take) {
 
 Result<LoadedPeers> PeerStore::load() {
   const std::lock_guard lock(mutex_);
-  SQLite::Database& db = database_->db;
-  LoadedPeers loaded;
-  try {
+  Database& database = *database_;
+  return database.guarded([&]() -> Result<LoadedPeers> {
+    LoadedPeers loaded;
     std::vector<std::int64_t> row_ids;
     {
-      SQLite::Statement rows(
-          db,
+      Query rows = database.query(
           "SELECT id, peer, public_key, origin, first_seen_ns, last_seen_ns, first_success_ns, "
           "successes, failures, latency_ns, bytes_received, bytes_sent, score, score_ns, "
           "last_ban_end_ns, bans, kept, pinned, anchor, record, record_sequence FROM peers "
           "ORDER BY kept OR pinned DESC, successes > 0 DESC, last_seen_ns DESC LIMIT ?");
-      rows.bind(1, static_cast<std::int64_t>(limits_.peers_max));
+      rows.with(limits_.peers_max);
       std::size_t record_bytes = 0;
-      each_row(rows, loaded.skipped, [&](const Row& row) {
+      each_row(rows, loaded.skipped, [&](const Query& row) {
         auto peer = read_peer(row, limits_);
         if (!peer) {
           ++loaded.skipped;
@@ -194,15 +142,12 @@ Result<LoadedPeers> PeerStore::load() {
         loaded.peers.push_back(std::move(*peer));
       });
     }
-    SQLite::Statement addresses(
-        db,
-        "SELECT address, origin, teller_kind, teller_bits, learnt_ns, last_success_ns, "
-        "last_failure_ns, failures FROM addresses WHERE peer_id = ? ORDER BY position LIMIT ?");
     for (std::size_t i = 0; i < loaded.peers.size(); ++i) {
-      addresses.reset();
-      addresses.bind(1, row_ids[i]);
-      addresses.bind(2, static_cast<std::int64_t>(limits_.addresses_per_peer_max));
-      each_row(addresses, loaded.skipped, [&](const Row& row) {
+      Query addresses = database.query(
+          "SELECT address, origin, teller_kind, teller_bits, learnt_ns, last_success_ns, "
+          "last_failure_ns, failures FROM addresses WHERE peer_id = ? ORDER BY position LIMIT ?");
+      addresses.with(row_ids[i]).with(limits_.addresses_per_peer_max);
+      each_row(addresses, loaded.skipped, [&](const Query& row) {
         auto entry = read_address(row, limits_);
         if (entry) {
           loaded.peers[i].addresses.push_back(std::move(*entry));
@@ -211,11 +156,11 @@ Result<LoadedPeers> PeerStore::load() {
         }
       });
     }
-    SQLite::Statement bans(db,
-                           "SELECT who, bits, until_ns, reason, by_person FROM bans "
-                           "ORDER BY by_person DESC, until_ns DESC LIMIT ?");
-    bans.bind(1, static_cast<std::int64_t>(limits_.bans_max));
-    each_row(bans, loaded.skipped, [&](const Row& row) {
+    Query bans = database.query(
+        "SELECT who, bits, until_ns, reason, by_person FROM bans "
+        "ORDER BY by_person DESC, until_ns DESC LIMIT ?");
+    bans.with(limits_.bans_max);
+    each_row(bans, loaded.skipped, [&](const Query& row) {
       auto ban = read_ban(row, limits_);
       if (ban) {
         loaded.bans.push_back(std::move(*ban));
@@ -223,9 +168,9 @@ Result<LoadedPeers> PeerStore::load() {
         ++loaded.skipped;
       }
     });
-    SQLite::Statement names(db, "SELECT name, peer FROM names LIMIT ?");
-    names.bind(1, static_cast<std::int64_t>(limits_.names_max));
-    each_row(names, loaded.skipped, [&](const Row& row) {
+    Query names = database.query("SELECT name, peer FROM names LIMIT ?");
+    names.with(limits_.names_max);
+    each_row(names, loaded.skipped, [&](const Query& row) {
       auto name = read_name(row, limits_);
       if (name) {
         loaded.names.push_back(std::move(*name));
@@ -234,17 +179,16 @@ Result<LoadedPeers> PeerStore::load() {
       }
     });
     // What lies beyond the bounds.
-    const auto beyond = [&](const char* count, std::size_t most) {
-      const auto rows = static_cast<std::uint64_t>(db.execAndGet(count).getInt64());
+    const auto beyond = [&](std::string_view count, std::size_t most) {
+      Query counted = database.query(count);
+      const std::uint64_t rows = counted.step() ? counted.natural(0) : 0;
       if (rows > most) loaded.skipped += rows - most;
     };
     beyond("SELECT count(*) FROM peers", limits_.peers_max);
     beyond("SELECT count(*) FROM bans", limits_.bans_max);
     beyond("SELECT count(*) FROM names", limits_.names_max);
     return loaded;
-  } catch (const SQLite::Exception& thrown) {
-    return fail(database_error(thrown, path_));
-  }
+  });
 }
 
 }  // namespace warren::peers
