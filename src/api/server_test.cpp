@@ -46,13 +46,10 @@ awaitable<Result<Json>> wait_for_ever(runtime::Runtime& runtime, bool& ended) {
 }
 
 /// Sends a line, and the answer only when the caller has seen that line.
-awaitable<Result<Json>> until_seen(runtime::Runtime& runtime, const bool& seen, Lines& lines) {
+awaitable<Result<Json>> until_seen(runtime::Runtime& runtime, runtime::Signal& seen, Lines& lines) {
   WARREN_CO_TRY_VOID(co_await lines.send(Json{{"type", "progress"}}));
-  const TimePoint deadline = runtime.now() + 10s;
-  while (!seen && runtime.now() < deadline) {
-    WARREN_CO_TRY_VOID(co_await runtime.sleep_for(1ms));
-  }
-  co_return Json{{"seen", seen}};
+  const auto wake = co_await seen.wait_until(runtime.now() + 10s);
+  co_return Json{{"seen", wake == runtime::Wake::kNotified}};
 }
 
 /// Everything on one core thread: server, callers and a raw socket beside them.
@@ -66,7 +63,7 @@ class ServerTest : public ::testing::Test {
     router.add("GET", "/wait",
                [this](Request, Lines&) { return wait_for_ever(runtime_, wait_ended_); });
     router.add("GET", "/until-seen",
-               [this](Request, Lines& lines) { return until_seen(runtime_, seen_, lines); });
+               [this](Request, Lines& lines) { return until_seen(runtime_, *seen_, lines); });
     HttpLimits limits;
     limits.connections_max = 4;
     server_.emplace(runtime_, std::move(router), limits);
@@ -118,7 +115,7 @@ class ServerTest : public ::testing::Test {
   TemporaryDirectory folder_;
   runtime::RealRuntime runtime_{{.pool_threads = 1}};
   bool wait_ended_ = false;
-  bool seen_ = false;
+  std::unique_ptr<runtime::Signal> seen_ = runtime_.make_signal();
   std::optional<Server> server_;
 };
 
@@ -156,7 +153,7 @@ TEST_F(ServerTest, LinesComeBeforeTheAnswer) {
 
 TEST_F(ServerTest, ALineIsSeenBeforeTheNextOneIsSent) {
   start();
-  const auto answer = ask({.target = "/until-seen"}, [this](const Json&) { seen_ = true; });
+  const auto answer = ask({.target = "/until-seen"}, [this](const Json&) { seen_->notify(); });
   ASSERT_TRUE(answer) << answer.error().message();
   EXPECT_EQ((*answer)["seen"], true);
 }

@@ -155,7 +155,9 @@ TYPED_TEST(DatagramTest, SingleDatagramsKeepOrderSizeAndEcn) {
   this->stage.run(singles(this->stage));
 }
 
-awaitable<void> receive_into(DatagramSocket& socket, Result<>* ended) {
+/// `begun` is told; whoever waits for it runs when receive() waits.
+awaitable<void> receive_into(DatagramSocket& socket, Signal& begun, Result<>* ended) {
+  begun.notify();
   const auto got = co_await socket.receive();
   if (!got) *ended = fail(got.error());
 }
@@ -164,11 +166,12 @@ template <class Stage>
 awaitable<void> cancel_then_receive(Stage& stage) {
   const Socket from = stage.a().bind_datagram({stage.ip_a, 0}, {}).value();
   const Socket to = stage.b().bind_datagram({stage.ip_b, 0}, {}).value();
+  const auto begun = stage.b().make_signal();
   Result<> ended;
   {
     TaskGroup tasks(stage.b(), 1);
-    EXPECT_TRUE(tasks.spawn(receive_into(*to, &ended)));
-    co_await stage.b().sleep_for(1ms);
+    EXPECT_TRUE(tasks.spawn(receive_into(*to, *begun, &ended)));
+    co_await begun->wait_until(kNever);
     co_await tasks.join();
   }
   EXPECT_EQ(ended.error().code(), ErrorCode::kCancelled);
@@ -187,13 +190,13 @@ TYPED_TEST(DatagramTest, CancelledReceiveLosesNothing) {
 template <class Stage>
 awaitable<void> close_ends(Stage& stage) {
   const Socket socket = stage.b().bind_datagram({stage.ip_b, 0}, {}).value();
+  const auto begun = stage.b().make_signal();
   Result<> ended;
   TaskGroup tasks(stage.b(), 1);
-  EXPECT_TRUE(tasks.spawn(receive_into(*socket, &ended)));
-  co_await stage.b().sleep_for(1ms);
+  EXPECT_TRUE(tasks.spawn(receive_into(*socket, *begun, &ended)));
+  co_await begun->wait_until(kNever);
   socket->close();
-  while (tasks.size() > 0) co_await stage.b().sleep_for(100us);
-  co_await tasks.join();
+  co_await tasks.drain(kNever);
   EXPECT_FALSE(ended);
   if (!ended) EXPECT_EQ(ended.error().code(), ErrorCode::kClosed);
   SendBatch batch;
@@ -230,8 +233,8 @@ awaitable<void> refused_is_no_error(Stage& stage) {
   batch.to = gone->local();
   batch.bytes = as_bytes("nobody");
   gone.reset();
+  // On loopback the kernel answers before the call returns.
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(from->try_send(batch).has_value());
-  co_await stage.a().sleep_for(1ms);
   // The answers of the kernel disturb neither what is sent next nor what is received.
   batch.to = to->local();
   batch.bytes = as_bytes("somebody");
@@ -338,12 +341,13 @@ awaitable<void> multicast(Stage& stage, IpAddress group, IpAddress any) {
     EXPECT_EQ(got->front().to.ip, group);
   }
   Result<> heard;
+  const auto begun = stage.b().make_signal();
   TaskGroup tasks(stage.b(), 2);
-  EXPECT_TRUE(tasks.spawn(receive_into(*deaf, &heard)));
+  EXPECT_TRUE(tasks.spawn(receive_into(*deaf, *begun, &heard)));
   two->leave_multicast(group, index);
   EXPECT_TRUE(one->try_send(batch));
   Result<> left;
-  EXPECT_TRUE(tasks.spawn(receive_into(*two, &left)));
+  EXPECT_TRUE(tasks.spawn(receive_into(*two, *begun, &left)));
   co_await stage.a().sleep_for(5ms);
   co_await tasks.join();
   EXPECT_FALSE(heard) << "a socket that did not join got a datagram of the group";

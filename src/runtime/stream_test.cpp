@@ -167,7 +167,10 @@ awaitable<void> read_deadline(Stage& stage) {
 
 TYPED_TEST(StreamTest, ReadTimesOutAndLosesNothing) { this->stage.run(read_deadline(this->stage)); }
 
-awaitable<void> read_into(ByteStream& stream, MutableBytes out, Result<std::size_t>* got) {
+/// `begun` is told; whoever waits for it runs when read_some() waits.
+awaitable<void> read_into(ByteStream& stream, MutableBytes out, Signal& begun,
+                          Result<std::size_t>* got) {
+  begun.notify();
   *got = co_await stream.read_some(out, kNever);
 }
 
@@ -175,11 +178,12 @@ template <class Stage>
 awaitable<void> cancel_read(Stage& stage) {
   const Pair pair = co_await connected(stage);
   Bytes buffer(10);
+  const auto begun = stage.a().make_signal();
   Result<std::size_t> got = 99u;
   {
     TaskGroup tasks(stage.a(), 1);
-    EXPECT_TRUE(tasks.spawn(read_into(*pair.client, buffer, &got)));
-    co_await stage.a().sleep_for(1ms);
+    EXPECT_TRUE(tasks.spawn(read_into(*pair.client, buffer, *begun, &got)));
+    co_await begun->wait_until(kNever);
     co_await tasks.join();
   }
   EXPECT_EQ(got.error().code(), ErrorCode::kCancelled);
@@ -195,13 +199,13 @@ template <class Stage>
 awaitable<void> close_ends_read(Stage& stage) {
   const Pair pair = co_await connected(stage);
   Bytes buffer(10);
+  const auto begun = stage.a().make_signal();
   Result<std::size_t> got = 99u;
   TaskGroup tasks(stage.a(), 1);
-  EXPECT_TRUE(tasks.spawn(read_into(*pair.client, buffer, &got)));
-  co_await stage.a().sleep_for(1ms);
+  EXPECT_TRUE(tasks.spawn(read_into(*pair.client, buffer, *begun, &got)));
+  co_await begun->wait_until(kNever);
   pair.client->close();
-  while (tasks.size() > 0) co_await stage.a().sleep_for(1ms);
-  co_await tasks.join();
+  co_await tasks.drain(kNever);
   EXPECT_EQ(got.error().code(), ErrorCode::kClosed);
   const auto at_server = co_await pair.server->read_some(buffer, kNever);
   EXPECT_EQ(at_server.value_or(99u), 0u);

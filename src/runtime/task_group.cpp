@@ -37,7 +37,7 @@ bool TaskGroup::spawn(awaitable<void> task) {
       }
     }
     tasks_.erase(entry);
-    if (closed_ && tasks_.empty()) idle_->notify();
+    if (tasks_.empty()) idle_->notify();
   };
   asio::co_spawn(executor_, begin_later(executor_, std::move(task)),
                  asio::bind_cancellation_slot(entry->slot(), std::move(on_done)));
@@ -50,6 +50,14 @@ void TaskGroup::cancel() {
   for (auto it = tasks_.begin(); it != tasks_.end();) {
     (it++)->emit(asio::cancellation_type::terminal);
   }
+}
+
+awaitable<bool> TaskGroup::drain(TimePoint deadline) {
+  while (!tasks_.empty()) {
+    const Wake wake = co_await idle_->wait_until(deadline);
+    if (wake != Wake::kNotified) co_return tasks_.empty();
+  }
+  co_return true;
 }
 
 awaitable<void> TaskGroup::join() {

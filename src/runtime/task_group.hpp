@@ -27,6 +27,9 @@ class TaskGroup {
   [[nodiscard]] bool spawn(awaitable<void> task);
   /// Asks every task to stop at its next suspension point. Returns at once; spawn() then refuses.
   void cancel();
+  /// Waits until no task is left, without asking any to stop. False: `deadline` passed, or the
+  /// caller was cancelled. One caller at a time, counting those of join().
+  awaitable<bool> drain(TimePoint deadline);
   /// Cancels, then waits until the last task has left. Cancel: ignored, so that it may be called
   /// from a task that is being cancelled itself. One caller at a time; never a task of this group.
   awaitable<void> join();

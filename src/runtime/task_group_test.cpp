@@ -63,9 +63,8 @@ awaitable<void> throwing(Runtime& runtime) {
 awaitable<std::size_t> count_failures(Runtime& runtime) {
   TaskGroup tasks(runtime, 2);
   EXPECT_TRUE(tasks.spawn(throwing(runtime)));
-  co_await runtime.sleep_for(3ms);
+  co_await tasks.drain(kNever);
   EXPECT_EQ(tasks.size(), 0u);
-  co_await tasks.join();
   co_return tasks.failed_count();
 }
 
@@ -111,13 +110,40 @@ awaitable<int> nested(Runtime& runtime) {
   int ran = 0;
   TaskGroup tasks(runtime, 4);
   EXPECT_TRUE(tasks.spawn(spawn_more(runtime, tasks, 100, &ran)));
-  while (tasks.size() > 0) co_await runtime.sleep_for(100us);
-  co_await tasks.join();
+  co_await tasks.drain(kNever);
   co_return ran;
 }
 
 TYPED_TEST(TaskGroupTest, ATaskMaySpawnIntoItsOwnGroup) {
   EXPECT_EQ(this->stage.run(nested(this->stage.a())), 101);
+}
+
+awaitable<void> wait_for(Signal& go, int* ended) {
+  const Wake wake = co_await go.wait_until(kNever);
+  if (wake == Wake::kNotified) ++*ended;
+}
+
+awaitable<void> drained(Runtime& runtime) {
+  int ended = 0;
+  const auto go = runtime.make_signal();
+  TaskGroup tasks(runtime, 1);
+  const bool empty = co_await tasks.drain(kNever);
+  EXPECT_TRUE(empty);
+  EXPECT_TRUE(tasks.spawn(wait_for(*go, &ended)));
+  const bool early = co_await tasks.drain(runtime.now() + 1ms);
+  EXPECT_FALSE(early);
+  EXPECT_EQ(tasks.size(), 1u) << "nobody was asked to stop";
+  go->notify();
+  const bool late = co_await tasks.drain(kNever);
+  EXPECT_TRUE(late);
+  EXPECT_EQ(ended, 1);
+  EXPECT_TRUE(tasks.spawn(wait_for(*go, &ended))) << "others may come";
+  co_await tasks.join();
+  EXPECT_EQ(ended, 1);
+}
+
+TYPED_TEST(TaskGroupTest, DrainWaitsForTasksAndStopsNone) {
+  this->stage.run(drained(this->stage.a()));
 }
 
 // ------------------------------------------------------------------------------- with_deadline

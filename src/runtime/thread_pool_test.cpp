@@ -37,8 +37,7 @@ awaitable<int> sum_of_squares(Runtime& runtime, int count) {
   TaskGroup tasks(runtime, 1'000);
   const auto core = std::this_thread::get_id();
   for (int i = 1; i <= count; ++i) EXPECT_TRUE(tasks.spawn(square_into(runtime, i, core, &sum)));
-  while (tasks.size() > 0) co_await runtime.sleep_for(1ms);
-  co_await tasks.join();
+  co_await tasks.drain(kNever);
   EXPECT_EQ(tasks.failed_count(), 0u);
   co_return sum;
 }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "base/check.hpp"
 #include "runtime/cancellation.hpp"
 #include "transport/memory/connection.hpp"
+#include "transport/stream_wait.hpp"
 
 namespace warren::transport::memory {
 namespace {
@@ -15,21 +15,6 @@ using runtime::Wake;
 
 // Largest piece in one message, so that a slow link lets other streams in between.
 constexpr std::size_t kPieceBytesMax = 64u << 10;
-
-/// Marks a side of a stream as in use, and checks that it was not.
-class Turn {
- public:
-  explicit Turn(bool& busy) : busy_(busy) {
-    WARREN_CHECK(!busy_);
-    busy_ = true;
-  }
-  ~Turn() { busy_ = false; }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  bool& busy_;
-};
 
 Error broken_by_peer(CloseCode code) {
   return {ErrorCode::kReset,

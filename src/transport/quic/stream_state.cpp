@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "transport/stream_wait.hpp"
 
 namespace warren::transport::quic {
 namespace {
@@ -14,27 +15,6 @@ constexpr std::size_t kBlockBytes = 64 << 10;  // Small frames are gathered into
 // wait.
 constexpr std::size_t kChunkBytesMin = 512;
 constexpr std::size_t kChunkBytes = 8u << 10;
-
-Error wake_error(runtime::Wake wake) {
-  return wake == runtime::Wake::kTimedOut
-             ? Error(ErrorCode::kTimedOut, "the stream stalled until its deadline")
-             : Error(ErrorCode::kCancelled, "cancelled");
-}
-
-/// Clears a flag when the coroutine leaves, also when its frame is destroyed while it waits.
-class Turn {
- public:
-  explicit Turn(bool& flag) : flag_(flag) {
-    WARREN_CHECK(!flag);
-    flag = true;
-  }
-  ~Turn() { flag_ = false; }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  bool& flag_;
-};
 
 }  // namespace
 

@@ -20,10 +20,7 @@ constexpr std::size_t kCountedStepBytes = 256u << 10;
 }  // namespace
 
 ConnectionHost::ConnectionHost(runtime::Runtime& own_runtime, UpgradeConfig own_config)
-    : runtime(own_runtime),
-      config(own_config),
-      task_ended(own_runtime.make_signal()),
-      tasks(own_runtime, kTasksMax) {}
+    : runtime(own_runtime), config(own_config), tasks(own_runtime, kTasksMax) {}
 
 MuxedConnection::MuxedConnection(std::shared_ptr<ConnectionHost> host, ProvenStream proven)
     : host_(std::move(host)),

@@ -29,7 +29,6 @@ struct ConnectionHost {
   const UpgradeConfig config;
   BufferPool buffers;
   std::int64_t window_bytes = 0;  ///< By which windows have grown, over all connections.
-  std::unique_ptr<runtime::Signal> task_ended;
   runtime::TaskGroup tasks;  ///< Three for a connection at most.
 };
 

@@ -34,7 +34,6 @@ awaitable<void> MuxedConnection::read_loop(std::shared_ptr<MuxedConnection> self
   self->host_->buffers.give(std::exchange(self->receive_buffer_, {}));
   self->reading_ended_ = true;
   self->task_ended_->notify();
-  self->host_->task_ended->notify();
 }
 
 /// Until the connection ends here (no error), or the bytes or what is in them do.

@@ -45,7 +45,6 @@ awaitable<void> MuxedConnection::write_loop(std::shared_ptr<MuxedConnection> sel
   }
   c.writing_ended_ = true;
   c.task_ended_->notify();
-  c.host_->task_ended->notify();
 }
 
 /// Gives the last words time to go out and to be heard, then closes.
@@ -61,7 +60,6 @@ awaitable<void> MuxedConnection::say_goodbye(std::shared_ptr<MuxedConnection> se
     wake = co_await c.task_ended_->wait_until(deadline);
   }
   c.stream_->close();
-  c.host_->task_ended->notify();
 }
 
 bool MuxedConnection::has_output() const {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/check.hpp"
+#include "transport/stream_wait.hpp"
 
 namespace warren::transport {
 namespace {
@@ -12,27 +12,6 @@ constexpr std::size_t kSmallBlockBytes = 4u << 10;
 // Writes of fewer bytes are gathered into one chunk, up to kGatheredBytesMax.
 constexpr std::size_t kSmallWriteBytes = 4u << 10;
 constexpr std::size_t kGatheredBytesMax = 16u << 10;
-
-Error wake_error(runtime::Wake wake) {
-  return wake == runtime::Wake::kTimedOut
-             ? Error(ErrorCode::kTimedOut, "the stream stalled until its deadline")
-             : Error(ErrorCode::kCancelled, "cancelled");
-}
-
-/// Clears a flag when the coroutine leaves, also when its frame is destroyed while it waits.
-class Turn {
- public:
-  explicit Turn(bool& flag) : flag_(flag) {
-    WARREN_CHECK(!flag);
-    flag = true;
-  }
-  ~Turn() { flag_ = false; }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  bool& flag_;
-};
 
 }  // namespace
 

@@ -319,10 +319,7 @@ awaitable<void> Upgrader::close() {
   // Each has a bounded time for its goodbye; then it is cut short.
   ConnectionHost& host = *core->host;
   const TimePoint deadline = core->runtime.now() + host.config.goodbye_time_max + 500ms;
-  while (host.tasks.size() > 0 && core->runtime.now() < deadline) {
-    const runtime::Wake wake = co_await host.task_ended->wait_until(core->runtime.now() + 5ms);
-    if (wake == runtime::Wake::kCancelled) break;
-  }
+  co_await host.tasks.drain(deadline);
   co_await host.tasks.join();
 }
 
