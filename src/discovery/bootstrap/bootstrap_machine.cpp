@@ -87,9 +87,7 @@ void BootstrapMachine::retry_now(TimePoint now) {
   for (BootstrapEntry& entry : entries_) {
     if (entry.state == State::kConnected || entry.state == State::kDialling) continue;
     entry.wanted = true;
-    entry.failures = 0;
-    entry.brief = 0;
-    entry.next_try = now;
+    entry.next_try = std::min(entry.next_try, std::max(now, entry.soonest));
   }
   look_at_ = now;
 }
@@ -176,6 +174,7 @@ Result<PeerId> BootstrapMachine::dial_ended(const Multiaddr& address, Result<Pee
   const auto entry = std::ranges::find(entries_, address, &BootstrapEntry::address);
   // It was removed from the list, and perhaps put in again, while it was being dialled.
   if (entry == entries_.end() || entry->state != State::kDialling) return answered;
+  entry->soonest = now + times_.retry_interval;
   if (answered) {
     entry->peer = *answered;
     mark_connected(*entry, now);

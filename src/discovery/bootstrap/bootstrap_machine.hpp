@@ -49,6 +49,7 @@ struct BootstrapEntry {
 
   // What the machine remembers besides.
   bool wanted = true;           ///< To be dialled however many peers there are.
+  TimePoint soonest{};          ///< retry_interval after the last dial; retry_now() waits for it.
   bool lost = false;            ///< It was connected and is not, whatever was tried since.
   std::uint32_t brief = 0;      ///< Connections in a row that went before they were settled.
   TimePoint connected_since{};  ///< While kConnected.
@@ -68,8 +69,10 @@ class BootstrapMachine {
   void replace(const std::vector<Multiaddr>& addresses, TimePoint now);
   void configure(BootstrapTimes times) { times_ = times; }
 
-  /// Every entry that is not connected is to be dialled now, whatever failed before: the network
-  /// came back, or a person asks.
+  /// Every entry that is not connected is to be dialled once more without waiting for its back-off:
+  /// the network came back, or a person asks. No sooner than retry_interval after its last dial,
+  /// and when that fails too the back-off goes on where it was: a network that flaps, or a program
+  /// that asks again and again, must not become a storm of dials.
   void retry_now(TimePoint now);
 
   /// Looks at the connections and says which entries to dial now; each is marked as being dialled

@@ -209,11 +209,58 @@ TEST_F(BootstrapMachineTest, RetryNowDialsWhatIsNotConnectedWhateverFailedBefore
   ASSERT_EQ(next(machine).size(), 2u);
   answer(machine, one, peer(1));
   refuse(machine, three);
+  now += 5s;
   machine.retry_now(now);
   EXPECT_LE(machine.next_wake(), now);
   EXPECT_THAT(next(machine), ElementsAre(three));
   machine.retry_now(now);
   EXPECT_THAT(next(machine), IsEmpty()) << "it is being dialled";
+}
+
+TEST_F(BootstrapMachineTest, RetryNowAgainAndAgainDialsOnceInTheRetryInterval) {
+  BootstrapMachine machine = make({one});
+  std::vector<TimePoint> dials;
+  for (int i = 0; i < 600; ++i) {
+    for (const Multiaddr& at : next(machine)) {
+      dials.push_back(now);
+      refuse(machine, at);
+    }
+    machine.retry_now(now);
+    now += 100ms;
+  }
+  EXPECT_EQ(dials.size(), 12u);
+  for (std::size_t i = 1; i < dials.size(); ++i) EXPECT_GE(dials[i] - dials[i - 1], 5s) << i;
+}
+
+TEST_F(BootstrapMachineTest, AfterRetryNowTheBackOffGoesOnWhereItWas) {
+  BootstrapMachine machine = make({one});
+  dials_until(machine, TimePoint{} + 3h);
+  const std::uint32_t failures = machine.entries().front().failures;
+  ASSERT_GT(failures, 8u);
+  now = std::min(now, machine.entries().front().next_try - 10min);
+  machine.retry_now(now);
+  ASSERT_THAT(next(machine), ElementsAre(one));
+  refuse(machine, one);
+  EXPECT_EQ(machine.entries().front().failures, failures + 1);
+  EXPECT_GE(machine.entries().front().next_try, now + 50min);
+}
+
+TEST_F(BootstrapMachineTest, RetryNowForgetsNoPeerThatClosesAtOnce) {
+  BootstrapMachine machine = make({one});
+  others = 3;
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_THAT(next(machine), ElementsAre(one));
+    answer(machine, one, peer(1));
+    connected.clear();
+    ASSERT_THAT(next(machine), IsEmpty());
+    now += 5s;
+    machine.retry_now(now);
+  }
+  ASSERT_THAT(next(machine), ElementsAre(one));
+  answer(machine, one, peer(1));
+  connected.clear();
+  next(machine);
+  EXPECT_GE(machine.entries().front().next_try, now + 15min) << "as after nine failures";
 }
 
 TEST_F(BootstrapMachineTest, ANewListKeepsWhatIsKnownOfTheOldOne) {
