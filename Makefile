@@ -48,7 +48,7 @@ tidy: configure ## Run clang-tidy and the style checks
 	@git ls-files 'src/*.cpp' 'sim/*.cpp' | xargs -r -P $$(nproc) -n 4 clang-tidy-19 --quiet -p $(BUILD)
 
 install: configure ## Install program, library and headers under PREFIX (/usr/local)
-	@cmake --build $(BUILD) --target warren warren_library
+	@cmake --build $(BUILD) --target warren warren_shared
 	@cmake --install $(BUILD) --prefix $(PREFIX) >$(BUILD)-install.log || { cat $(BUILD)-install.log; exit 1; }
 	@echo "installed $(DESTDIR)$(PREFIX)/bin/warren, libwarren.so and its headers"
 

@@ -1,5 +1,5 @@
 #pragma once
-// Text that comes from a person or a disk. Internal to peers.
+// Text that comes from a person, a peer or a disk.
 
 #include <string_view>
 

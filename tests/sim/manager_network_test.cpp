@@ -18,8 +18,10 @@ namespace {
 
 using Number = ManagerNetwork::Number;
 
-// A node that has just joined is not measured yet.
+// A node that has just joined is not measured yet; one that begins in the middle of an attack has
+// nobody to fall back on and needs longer.
 constexpr Duration kSettleTime = 2min;
+constexpr Duration kFreshSettleTime = 10min;
 
 /// How much of the time nodes were near their target.
 struct Held {
@@ -177,8 +179,10 @@ Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
     for (Duration done{}; done < time; done += kLook) {
       network.run_for(kLook);
       for (const Number node : network.live()) {
-        if (shares == nullptr || network.up(node) < kSettleTime) continue;
-        Shares& of = network.is_fresh(node) ? result.fresh : *shares;
+        const bool fresh = network.is_fresh(node);
+        const Duration settle_time = fresh ? kFreshSettleTime : kSettleTime;
+        if (shares == nullptr || network.up(node) < settle_time) continue;
+        Shares& of = fresh ? result.fresh : *shares;
         of.add(network.outbound(node).share());
       }
       for (; times.churn.count() > 0 && network.now() >= churn_due; churn_due += times.churn) {

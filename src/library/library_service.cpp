@@ -1,0 +1,470 @@
+#include "library/library_service.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.hpp"
+#include "base/log.hpp"
+#include "runtime/cancellation.hpp"
+
+namespace warren::library {
+namespace {
+
+using runtime::Directory;
+
+/// One watch and at most one job of each kind a folder, and the driver.
+constexpr std::size_t kTasksPerFolder = 2;
+constexpr std::size_t kTasksMore = 16;
+/// A watch that could not be made, or broke, is tried again after this time.
+constexpr Duration kWatchAgain = 60s;
+
+bool is_below(std::string_view path, std::string_view folder) {
+  return path.size() > folder.size() && path.starts_with(folder) &&
+         (folder.ends_with('/') || path[folder.size()] == '/');
+}
+
+std::uint64_t random_epoch(runtime::Runtime& runtime) {
+  std::array<std::uint8_t, 8> bytes{};
+  runtime.random_bytes(bytes);
+  std::uint64_t epoch = 0;
+  for (const std::uint8_t byte : bytes) epoch = epoch << 8 | byte;
+  return std::max<std::uint64_t>(epoch, 1);
+}
+
+/// On the pool.
+Result<std::vector<std::string>> names_in(const std::string& path, const limits::Library& limits) {
+  WARREN_TRY(const Directory folder, Directory::open(path));
+  WARREN_TRY(const auto items, folder.list(2 * limits.entries_max));
+  std::vector<std::string> names;
+  for (const runtime::DirectoryItem& item : items) {
+    if (item.kind == runtime::FileKind::kDirectory) names.push_back(item.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+struct LibraryService::Watched {
+  bool whole = false;
+  std::string problem;
+};
+
+LibraryService::LibraryService(runtime::Runtime& runtime, LibraryOptions options)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      machine_(options_.times, options_.limits),
+      set_(options_.limits),
+      wake_(runtime.make_signal()),
+      progress_(runtime),
+      index_free_(runtime),
+      tasks_(runtime, kTasksPerFolder * options_.limits.folders_max + kTasksMore) {
+  WARREN_CHECK(options_.hash && options_.forget);
+}
+
+LibraryService::~LibraryService() = default;
+
+awaitable<Result<>> LibraryService::open() {
+  const std::uint64_t epoch = random_epoch(runtime_);
+  auto opened = co_await runtime::run(runtime_.pool(), [&]() -> Result<LibraryIndex::Content> {
+    WARREN_TRY(index_, LibraryIndex::open(options_.database, epoch, options_.limits));
+    return index_->load();
+  });
+  if (!opened) co_return fail(std::move(opened).error());
+  if (opened->skipped > 0) {
+    log::warn("library", "{} rows of the library database made no sense and were left out",
+              opened->skipped);
+  }
+  std::map<FolderId, std::vector<IndexedEntry>> entries;
+  std::vector<PublishedEntry> published;
+  published.reserve(opened->entries.size());
+  for (IndexedEntry& entry : opened->entries) {
+    published.push_back(entry.published);
+    entries[entry.folder].push_back(std::move(entry));
+  }
+  set_.restore(opened->revision, opened->complete_since, std::move(published),
+               std::move(opened->removed));
+  for (const Folder& folder : opened->folders) begin_folder(folder, std::move(entries[folder.id]));
+  open_ = true;
+  const bool spawned = tasks_.spawn(drive());
+  WARREN_CHECK(spawned);
+  co_return Result<>{};
+}
+
+awaitable<void> LibraryService::close() {
+  *stop_ = true;
+  open_ = false;
+  co_await tasks_.join();
+  progress_.notify_all();
+}
+
+// ------------------------------------------------------------------------------------ folders
+
+void LibraryService::begin_folder(const Folder& folder, std::vector<IndexedEntry> entries) {
+  folders_.insert_or_assign(folder.id, folder);
+  machine_.add_folder(folder, std::move(entries), runtime_.now());
+  if (options_.watch && !tasks_.spawn(watch_folder(folder.id, folder.settings.path))) {
+    log::warn("library", "{} is not watched for changes: too many tasks", folder.settings.path);
+  }
+}
+
+const Folder* LibraryService::folder_at(std::string_view path) const {
+  const auto found = std::ranges::find_if(
+      folders_, [&](const auto& folder) { return folder.second.settings.path == path; });
+  return found == folders_.end() ? nullptr : &found->second;
+}
+
+awaitable<Result<Folder>> LibraryService::add_folder(FolderSettings settings) {
+  WARREN_CO_TRY_VOID(check_topic(settings.topic));
+  const std::string asked = settings.path;
+  auto path = co_await runtime::run(runtime_.pool(), [&]() -> Result<std::string> {
+    WARREN_TRY(std::string canonical, runtime::canonical_path(asked));
+    WARREN_TRY(const runtime::FileInfo info, runtime::file_info(canonical));
+    if (info.kind != runtime::FileKind::kDirectory) {
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{} is no folder", canonical));
+    }
+    WARREN_TRY_VOID(names_in(canonical, options_.limits));
+    return canonical;
+  });
+  if (!path) co_return fail(std::move(path).error());
+  settings.path = std::move(*path);
+  WARREN_CO_TRY_VOID(co_await take_index());
+  for (const auto& [id, folder] : folders_) {
+    const std::string& other = folder.settings.path;
+    if (is_below(settings.path, other) || is_below(other, settings.path)) {
+      give_index();
+      co_return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{} and the library folder {} lie within one another", settings.path, other),
+          "a library folder holds entries, not other library folders");
+    }
+  }
+  const WallTime now = runtime_.wall_now();
+  auto folder =
+      co_await runtime::run(runtime_.pool(), [&] { return index_->add_folder(settings, now); });
+  if (folder && open_) begin_folder(*folder, {});
+  give_index();
+  wake();
+  co_return folder;
+}
+
+awaitable<Result<Folder>> LibraryService::change_folder(FolderSettings settings) {
+  WARREN_CO_TRY_VOID(check_topic(settings.topic));
+  WARREN_CO_TRY_VOID(co_await take_index());
+  const Folder* found = folder_at(settings.path);
+  if (found == nullptr) {
+    give_index();
+    co_return fail(ErrorCode::kNotFound, fmt::format("{} is no library folder", settings.path));
+  }
+  Folder folder = *found;
+  const bool other_audience = folder.settings.audience != settings.audience;
+  folder.settings = std::move(settings);
+  const Revision next{random_epoch(runtime_), set_.revision().number + 1};
+  auto written = co_await runtime::run(runtime_.pool(), [&]() -> Result<> {
+    WARREN_TRY_VOID(index_->change_folder(folder));
+    if (other_audience) return index_->begin_epoch(next);
+    return {};
+  });
+  if (written) {
+    folders_.insert_or_assign(folder.id, folder);
+    if (other_audience) {
+      std::map<std::string, peers::AccessRule> rules;
+      for (const auto& view : machine_.of_folder(folder.id)) {
+        rules.emplace(view.entry->published.listing.id, folder.settings.audience);
+      }
+      set_.begin_epoch(next.epoch, rules);
+    }
+    machine_.change_folder(folder, runtime_.now());
+  }
+  give_index();
+  wake();
+  if (!written) co_return fail(std::move(written).error());
+  co_return folder;
+}
+
+awaitable<Result<Folder>> LibraryService::remove_folder(std::string path) {
+  const Folder* found = folder_at(path);
+  if (found == nullptr) {
+    co_return fail(ErrorCode::kNotFound, fmt::format("{} is no library folder", path));
+  }
+  Folder folder = *found;
+  folders_.erase(folder.id);
+  watched_.erase(folder.id);
+  machine_.remove_folder(folder.id, runtime_.now());
+  wake();
+  while (machine_.has_unwritten()) {
+    const runtime::Wake how = co_await progress_.wait_until(kNever);
+    if (how == runtime::Wake::kCancelled || !open_) {
+      co_return fail(ErrorCode::kCancelled, "the library folder is not removed yet",
+                     "remove it again");
+    }
+  }
+  WARREN_CO_TRY_VOID(co_await take_index());
+  auto removed =
+      co_await runtime::run(runtime_.pool(), [&] { return index_->remove_folder(folder.id); });
+  give_index();
+  if (!removed) co_return fail(std::move(removed).error());
+  co_return folder;
+}
+
+std::vector<FolderView> LibraryService::folders() const {
+  std::vector<FolderView> views;
+  for (const auto& [id, folder] : folders_) {
+    FolderView view;
+    view.folder = folder;
+    view.entries = machine_.size_of(id);
+    view.problem = machine_.problem(id);
+    view.left_out = machine_.left_out(id);
+    const auto watched = watched_.find(id);
+    view.watched = watched != watched_.end() && watched->second->whole;
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Result<std::vector<EntryView>> LibraryService::entries(std::string_view path) const {
+  const Folder* folder = folder_at(path);
+  if (folder == nullptr) {
+    return fail(ErrorCode::kNotFound, fmt::format("{} is no library folder", path));
+  }
+  std::vector<EntryView> views;
+  for (const LibraryMachine::View& view : machine_.of_folder(folder->id)) {
+    views.push_back({*view.entry, folder->settings.path, view.work, view.problem});
+  }
+  return views;
+}
+
+std::optional<EntryView> LibraryService::find(std::string_view id) const {
+  const auto view = machine_.find(id);
+  if (!view) return std::nullopt;
+  const auto folder = folders_.find(view->entry->folder);
+  if (folder == folders_.end()) return std::nullopt;
+  return EntryView{*view->entry, folder->second.settings.path, view->work, view->problem};
+}
+
+Result<> LibraryService::scan(std::string_view path) {
+  const TimePoint now = runtime_.now();
+  if (!path.empty()) {
+    const Folder* folder = folder_at(path);
+    if (folder == nullptr) {
+      return fail(ErrorCode::kNotFound, fmt::format("{} is no library folder", path));
+    }
+    machine_.scan_now(folder->id, now);
+  } else {
+    for (const auto& [id, folder] : folders_) machine_.scan_now(id, now);
+  }
+  wake();
+  return {};
+}
+
+awaitable<Result<>> LibraryService::wait_settled(TimePoint deadline) {
+  while (!machine_.is_settled()) {
+    const runtime::Wake how = co_await progress_.wait_until(deadline);
+    if (how == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+    if (!open_) co_return fail(ErrorCode::kClosed, "the libraries are closed");
+    if (how == runtime::Wake::kTimedOut) {
+      co_return fail(ErrorCode::kTimedOut, "the libraries are still being read");
+    }
+  }
+  co_return Result<>{};
+}
+
+// --------------------------------------------------------------------------------- operations
+
+LibraryService::Operation::Operation(LibraryService& service, std::string id)
+    : service_(&service), id_(std::move(id)) {}
+
+LibraryService::Operation& LibraryService::Operation::operator=(Operation&& other) noexcept {
+  if (this == &other) return *this;
+  end();
+  service_ = std::exchange(other.service_, nullptr);
+  id_ = std::move(other.id_);
+  return *this;
+}
+
+void LibraryService::Operation::end() {
+  if (LibraryService* service = std::exchange(service_, nullptr)) service->end_operation(id_);
+}
+
+Result<LibraryService::Operation> LibraryService::begin_operation(std::string id) {
+  if (!operations_.insert(id).second) {
+    return fail(ErrorCode::kConflict, fmt::format("operation in progress on '{}'", id),
+                "wait until it has ended, or cancel it");
+  }
+  machine_.operation_began(id);
+  wake();
+  return Operation(*this, std::move(id));
+}
+
+void LibraryService::end_operation(const std::string& id) {
+  operations_.erase(id);
+  machine_.operation_ended(id, runtime_.now());
+  wake();
+}
+
+// ---------------------------------------------------------------------------------- the work
+
+void LibraryService::wake() { wake_->notify(); }
+
+awaitable<void> LibraryService::drive() {
+  while (!*stop_) {
+    for (LibraryJob& job : machine_.next(runtime_.now(), set_.revision().number + 1)) {
+      start(std::move(job));
+    }
+    progress_.notify_all();
+    const runtime::Wake how = co_await wake_->wait_until(machine_.next_wake());
+    if (how == runtime::Wake::kCancelled) co_return;
+  }
+}
+
+void LibraryService::start(LibraryJob job) {
+  const auto path_of = [this](FolderId id) {
+    const auto folder = folders_.find(id);
+    return folder == folders_.end() ? std::string() : folder->second.settings.path;
+  };
+  const auto begin = [this](awaitable<void> task) {
+    // The group has room for every job that the machine may have under way; it refuses only when
+    // the service ends.
+    static_cast<void>(tasks_.spawn(std::move(task)));
+  };
+  if (auto* list = std::get_if<jobs::ListNames>(&job)) {
+    begin(list_names(list->folder, path_of(list->folder)));
+  } else if (auto* looks = std::get_if<jobs::LookAt>(&job)) {
+    const auto folder = folders_.find(looks->folder);
+    SentinelSettings sentinel;
+    if (folder != folders_.end()) sentinel = folder->second.settings.sentinel;
+    begin(look(looks->folder, path_of(looks->folder), std::move(sentinel), std::move(looks->ids)));
+  } else if (auto* walk = std::get_if<jobs::MeasureEntry>(&job)) {
+    begin(measure_entry(walk->folder, path_of(walk->folder), std::move(walk->id)));
+  } else if (auto* hash = std::get_if<jobs::HashEntry>(&job)) {
+    begin(hash_entry(hash->folder, path_of(hash->folder), std::move(hash->id)));
+  } else if (auto* batch = std::get_if<jobs::Write>(&job)) {
+    begin(write(std::move(batch->batch), batch->published));
+  }
+}
+
+awaitable<void> LibraryService::list_names(FolderId folder, std::string path) {
+  auto names =
+      co_await runtime::run(runtime_.pool(), [&] { return names_in(path, options_.limits); });
+  if (names) {
+    machine_.names_found(folder, std::move(*names), runtime_.now());
+  } else {
+    machine_.names_failed(folder, std::move(names).error(), runtime_.now());
+  }
+  wake();
+}
+
+awaitable<void> LibraryService::look(FolderId folder, std::string path, SentinelSettings sentinel,
+                                     std::vector<std::string> ids) {
+  auto looks = co_await runtime::run(runtime_.pool(), [&]() -> Result<std::vector<Result<Look>>> {
+    std::vector<Result<Look>> found;
+    found.reserve(ids.size());
+    const auto opened = Directory::open(path);
+    for (const std::string& id : ids) {
+      if (!opened) {
+        // The folder is away, not the entries.
+        found.emplace_back(fail(ErrorCode::kIo, opened.error().message()));
+      } else {
+        found.push_back(look_at(*opened, id, sentinel, options_.limits));
+      }
+    }
+    return found;
+  });
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    machine_.looked(folder, ids[i], std::move((*looks)[i]), runtime_.now());
+  }
+  wake();
+}
+
+awaitable<void> LibraryService::measure_entry(FolderId folder, std::string path, std::string id) {
+  auto measured = co_await runtime::run(runtime_.pool(), [&]() -> Result<Measure> {
+    WARREN_TRY(const Directory opened, Directory::open(path));
+    return measure(opened, id, options_.limits, *stop_);
+  });
+  machine_.measured(folder, id, std::move(measured), runtime_.now());
+  wake();
+}
+
+awaitable<void> LibraryService::hash_entry(FolderId folder, std::string path, std::string id) {
+  auto root = co_await options_.hash(path, id);
+  machine_.hashed(folder, id, std::move(root), runtime_.now());
+  wake();
+}
+
+awaitable<Result<>> LibraryService::take_index() {
+  while (index_taken_) {
+    const runtime::Wake how = co_await index_free_.wait_until(kNever);
+    if (how == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+  }
+  index_taken_ = true;
+  co_return Result<>{};
+}
+
+void LibraryService::give_index() {
+  index_taken_ = false;
+  index_free_.notify_one();
+}
+
+awaitable<void> LibraryService::write(IndexBatch batch, bool published) {
+  if (!co_await take_index()) co_return machine_.written(false, runtime_.now());
+  Revision revision = set_.revision();
+  if (published) ++revision.number;
+  const std::uint64_t complete_since = set_.complete_since();
+  const auto written = co_await runtime::run(
+      runtime_.pool(), [&] { return index_->apply(batch, revision, complete_since, published); });
+  if (written && published) {
+    std::vector<PublishedEntry> changed;
+    for (IndexedEntry& entry : batch.changed) {
+      // Others of the batch have changed in what peers do not see.
+      if (entry.published.changed_at == revision.number) {
+        changed.push_back(std::move(entry.published));
+      }
+    }
+    set_.apply(std::move(changed), batch.removed);
+  }
+  give_index();
+  if (!written)
+    log::warn("library", "cannot write the library database: {}", written.error().message());
+  machine_.written(written.has_value(), runtime_.now());
+  wake();
+  if (!written) co_return;
+  for (const std::string& id : batch.removed) co_await options_.forget(id);
+}
+
+awaitable<void> LibraryService::watch_folder(FolderId folder, std::string path) {
+  const auto state = std::make_shared<Watched>();
+  watched_.insert_or_assign(folder, state);
+  while (!*stop_ && folders_.contains(folder)) {
+    auto watch = co_await options_.watch(path);
+    if (watch) {
+      state->problem.clear();
+      // What changed before the watch was there.
+      machine_.news_lost(folder, runtime_.now());
+      wake();
+    }
+    while (watch && folders_.contains(folder)) {
+      state->whole = (*watch)->is_whole() && (*watch)->watches() > 0;
+      machine_.set_watched(folder, state->whole);
+      if ((*watch)->watches() == 0) break;  // The folder itself went.
+      auto news = co_await (*watch)->changed();
+      if (!news) {
+        if (news.error().code() == ErrorCode::kCancelled) co_return;
+        state->problem = news.error().message();
+        break;
+      }
+      const TimePoint now = runtime_.now();
+      if (news->lost) machine_.news_lost(folder, now);
+      if (news->names) machine_.names_changed(folder, now);
+      for (const std::string& id : news->touched) machine_.touched(folder, id, now);
+      wake();
+    }
+    if (!watch) state->problem = watch.error().message();
+    state->whole = false;
+    machine_.set_watched(folder, false);
+    const auto slept = co_await runtime_.sleep_for(kWatchAgain);
+    if (!slept) co_return;
+  }
+}
+
+}  // namespace warren::library
