@@ -10,6 +10,7 @@
 #include "discovery/exchange/exchange_intake.hpp"
 #include "discovery/exchange/exchange_machine.hpp"
 #include "discovery/exchange/exchange_messages.hpp"
+#include "discovery/exchange/exchange_places.hpp"
 
 using namespace warren;
 
@@ -42,7 +43,12 @@ void decode(BytesView message) {
   for (const Bytes& record : *records) {
     WARREN_CHECK(record.size() <= kLimits.record_bytes_max);
     const auto content = discovery::content_of_record(record);
-    discovery::may_hand_on(content.addresses, address(0xcb007109));
+    const Multiaddr outside = address(0xcb007109);
+    if (discovery::may_hand_on(content.addresses, outside)) {
+      for (const Multiaddr& at : content.addresses) {
+        WARREN_CHECK(!at.endpoint() || !at.endpoint()->ip.is_private());
+      }
+    }
     // One that is really signed says the same.
     const auto opened = wire::open_peer_record(record);
     if (opened) WARREN_CHECK(opened->peer == content.peer);
@@ -104,8 +110,7 @@ void take(FuzzedDataProvider& in) {
       }
       each.opened = std::move(record);
     }
-    intake.take(std::move(received), peer(in.ConsumeIntegralInRange<std::uint8_t>(0, 7)),
-                address(in.ConsumeIntegral<std::uint32_t>()), now);
+    intake.take(std::move(received), address(in.ConsumeIntegral<std::uint32_t>()), now);
     std::size_t told = 0;
     while (const auto hint = intake.next_hint(now)) {
       ++told;

@@ -190,13 +190,13 @@ struct Exchange {
   std::size_t records_max = 32;              ///< Of one answer; more make it malformed.
   std::size_t record_bytes_max = 4u << 10;   ///< A larger one makes the answer malformed.
   std::size_t request_bytes_max = 256;       ///< Beyond: the stream is reset.
-  double addresses_per_second = 0.1;         ///< Taken in of one teller; beyond: ignored, counted.
+  double addresses_per_second = 0.1;         ///< From one network of tellers; beyond: counted.
   double addresses_burst = 100;              ///< Same.
   double addresses_per_second_all = 0.5;     ///< Of all tellers together; same.
   double addresses_burst_all = 300;          ///< Same.
   double requests_per_second = 1.0 / 60;     ///< Of one asker; beyond: reset, kRateLimited.
   double requests_burst = 4;                 ///< Same.
-  std::size_t tellers_max = 256;             ///< Remembered; beyond: the one longest quiet goes.
+  std::size_t tellers_max = 256;             ///< Networks of them; beyond: others share a rate.
   std::size_t askers_max = 1'024;            ///< Same.
   std::size_t samples_max = 256;             ///< Answers kept the same; beyond: the oldest goes.
   std::size_t known_bytes_max = 256u << 10;  ///< Of verified records; beyond: the oldest goes.

@@ -22,13 +22,14 @@ class Allowance {
     at_ = std::max(now, at_);
     return left_ >= count;
   }
+  /// As good as new.
+  bool is_full(TimePoint now) { return has(burst_, now); }
   /// Takes `count`, or nothing when there is less.
   bool take(double count, TimePoint now) {
     if (!has(count, now)) return false;
     left_ -= count;
     return true;
   }
-  TimePoint last_used() const { return at_; }
 
  private:
   double per_second_;
@@ -37,19 +38,26 @@ class Allowance {
   TimePoint at_;
 };
 
-/// One Allowance for each key. Holds `entries_max`; beyond, the one longest unused is forgotten.
+/// One Allowance for each key. Holds `entries_max`; beyond, one that is full makes room, because
+/// nothing is lost with it. While none is, all further keys share one allowance: who forgets what
+/// was taken gives a new burst to everybody who comes under new names.
 template <class Key>
 class Allowances {
  public:
   Allowances(double per_second, double burst, std::size_t entries_max)
-      : per_second_(per_second), burst_(burst), entries_max_(entries_max) {}
+      : per_second_(per_second),
+        burst_(burst),
+        entries_max_(entries_max),
+        others_(per_second, burst, TimePoint{}) {}
 
   Allowance& of(const Key& key, TimePoint now) {
     const auto found = entries_.find(key);
     if (found != entries_.end()) return found->second;
-    if (entries_.size() >= entries_max_ && !entries_.empty()) {
-      entries_.erase(std::ranges::min_element(
-          entries_, {}, [](const auto& entry) { return entry.second.last_used(); }));
+    if (entries_.size() >= entries_max_) {
+      const auto full =
+          std::ranges::find_if(entries_, [now](auto& entry) { return entry.second.is_full(now); });
+      if (full == entries_.end()) return others_;
+      entries_.erase(full);
     }
     return entries_.emplace(key, Allowance(per_second_, burst_, now)).first->second;
   }
@@ -60,6 +68,7 @@ class Allowances {
   double burst_;
   std::size_t entries_max_;
   std::map<Key, Allowance> entries_;
+  Allowance others_;
 };
 
 }  // namespace warren::discovery

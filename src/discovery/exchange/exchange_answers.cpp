@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "discovery/exchange/exchange_messages.hpp"
+#include "discovery/exchange/exchange_places.hpp"
 
 namespace warren::discovery {
 

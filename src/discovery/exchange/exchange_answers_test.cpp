@@ -47,7 +47,12 @@ TEST_F(ExchangeAnswersTest, AskersAreRememberedInABoundedTable) {
   limits::Exchange limits;
   limits.askers_max = 3;
   ExchangeAnswers few(limits, 1h);
-  for (std::uint32_t n = 0; n < 20; ++n) EXPECT_TRUE(few.admit(peer(n), now += 1s));
+  int answered = 0;
+  for (std::uint32_t n = 0; n < 20; ++n) answered += few.admit(peer(n), now) ? 1 : 0;
+  EXPECT_EQ(answered, 3 + 4) << "those beyond the table share what one has";
+  EXPECT_EQ(few.askers(), 3u);
+  now += 1min;
+  for (std::uint32_t n = 20; n < 23; ++n) EXPECT_TRUE(few.admit(peer(n), now));
   EXPECT_EQ(few.askers(), 3u);
 }
 
@@ -99,10 +104,12 @@ TEST_F(ExchangeAnswersTest, AddressesOfALanStayThere) {
   std::vector<SharedRecord> sample = sample_of(1, 1);
   sample.push_back(shared_record(record(2, {address("/ip4/192.168.1.9/udp/1/quic-v1")})));
   sample.push_back(
-      shared_record(record(3, {address("/ip4/10.0.0.9/tcp/1"), fakes::public_address(3)})));
+      shared_record(record(3, {address("/ip4/192.168.1.8/tcp/1"), fakes::public_address(3)})));
   sample.push_back(shared_record(record(4, {address("/ip4/127.0.0.1/tcp/1")})));
   EXPECT_THAT(answers.pick(sample, peer(99), here, 32), ElementsAre(record(1)));
   EXPECT_THAT(answers.pick(sample, peer(99), lan, 32), SizeIs(3));
+  const Multiaddr other_lan = address("/ip4/192.168.2.7/udp/4001/quic-v1");
+  EXPECT_THAT(answers.pick(sample, peer(99), other_lan, 32), ElementsAre(record(1)));
   EXPECT_THAT(answers.pick(sample, peer(99), address("/ip4/127.0.0.1/tcp/1"), 32), SizeIs(4));
 }
 

@@ -16,8 +16,9 @@ using multiformats::Protocol;
 
 /// Whether a node that heard of it from somebody else may dial it: an IP address with a port. No
 /// name, so that strangers cannot choose what a node looks up, and no relay.
-bool can_be_dialled(const Multiaddr& address) {
-  if (address.memory_id()) return true;  // The simulated network.
+bool can_be_dialled(const Multiaddr& address, const Multiaddr& told_by) {
+  // Of a simulated network it can be said only there.
+  if (address.memory_id()) return told_by.memory_id().has_value();
   if (address.has(Protocol::kP2pCircuit)) return false;
   const auto endpoint = address.endpoint();
   return endpoint && endpoint->port != 0 && !endpoint->ip.is_unspecified() &&
@@ -39,9 +40,9 @@ ExchangeIntake::ExchangeIntake(PeerId self, limits::Exchange limits, limits::Dis
       all_tellers_(limits.addresses_per_second_all, limits.addresses_burst_all, now),
       hints_(hints.hints_per_second_max, hints.hints_per_second_max, now) {}
 
-bool ExchangeIntake::may_take(const PeerId& teller, TimePoint now) {
-  return waiting_.size() < limits_.hints_waiting_max && tellers_.of(teller, now).has(1, now) &&
-         all_tellers_.has(1, now);
+bool ExchangeIntake::may_take(const Multiaddr& told_by, TimePoint now) {
+  return waiting_.size() < limits_.hints_waiting_max && all_tellers_.has(1, now) &&
+         tellers_.of(neighbourhood_of(told_by), now).has(1, now);
 }
 
 std::vector<ReceivedRecord> ExchangeIntake::sort(std::vector<Bytes> records) const {
@@ -89,16 +90,16 @@ std::vector<Multiaddr> ExchangeIntake::usable_addresses(const wire::PeerRecord& 
     const auto leads_to = full.peer_id();
     if (leads_to && *leads_to != record.peer) continue;
     Multiaddr address = full.without_peer();
-    if (!can_be_dialled(address) || !protocols::worth_telling(address, told_by)) continue;
+    if (!can_be_dialled(address, told_by) || !protocols::worth_telling(address, told_by)) continue;
     if (std::ranges::find(usable, address) == usable.end()) usable.push_back(std::move(address));
   }
   return usable;
 }
 
 ExchangeIntake::Taken ExchangeIntake::take(std::vector<ReceivedRecord> records,
-                                           const PeerId& teller, const Multiaddr& told_by,
-                                           TimePoint now) {
+                                           const Multiaddr& told_by, TimePoint now) {
   Taken taken;
+  Allowance& of_teller = tellers_.of(neighbourhood_of(told_by), now);
   for (std::size_t i = 0; i < records.size(); ++i) {
     const ReceivedRecord& received = records[i];
     WARREN_CHECK(received.opened);
@@ -117,7 +118,6 @@ ExchangeIntake::Taken ExchangeIntake::take(std::vector<ReceivedRecord> records,
     if (addresses.empty()) continue;
 
     const auto cost = static_cast<double>(addresses.size());
-    Allowance& of_teller = tellers_.of(teller, now);
     if (waiting_.size() >= limits_.hints_waiting_max || !of_teller.has(cost, now) ||
         !all_tellers_.has(cost, now)) {
       taken.over_rate += records.size() - i;  // The rest of the answer is not looked at.

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "discovery/exchange/allowances.hpp"
+#include "discovery/exchange/exchange_places.hpp"
 #include "discovery/peer_source.hpp"
 #include "wire/peer_record.hpp"
 
@@ -38,8 +39,9 @@ class ExchangeIntake {
   ExchangeIntake(PeerId self, limits::Exchange limits, limits::Discovery hints,
                  Duration retell_after, TimePoint now);
 
-  /// Whether anything of `teller` would be taken now: else its signatures need not be checked.
-  bool may_take(const PeerId& teller, TimePoint now);
+  /// Whether anything of a teller at `told_by` would be taken now: else its signatures need not be
+  /// checked.
+  bool may_take(const Multiaddr& told_by, TimePoint now);
   /// The records of one answer; those that were verified before are `opened` already. One that is
   /// too large is an error in place of its record, and what is beyond records_max is left out.
   std::vector<ReceivedRecord> sort(std::vector<Bytes> records) const;
@@ -51,10 +53,9 @@ class ExchangeIntake {
     std::uint64_t news = 0;       ///< Records that are told on.
     bool lie = false;             ///< One of the refused claims to be what it is not.
   };
-  /// Takes the records of an answer of `teller`, who is at `told_by`; all of them are `opened`.
-  /// Their hints come out of next_hint().
-  Taken take(std::vector<ReceivedRecord> records, const PeerId& teller, const Multiaddr& told_by,
-             TimePoint now);
+  /// Takes the records of an answer of a teller at `told_by`; all of them are `opened`. Their hints
+  /// come out of next_hint(). Tellers of one Neighbourhood count as one.
+  Taken take(std::vector<ReceivedRecord> records, const Multiaddr& told_by, TimePoint now);
 
   /// The next hint that may be told now, at most limits::Discovery::hints_per_second_max in a
   /// second.
@@ -74,7 +75,7 @@ class ExchangeIntake {
   limits::Exchange limits_;
   limits::Discovery hint_limits_;
   Duration retell_after_;
-  Allowances<PeerId> tellers_;
+  Allowances<Neighbourhood> tellers_;
   Allowance all_tellers_;
   Allowance hints_;
   std::map<Bytes, VerifiedRecord> known_;                 ///< By their bytes.

@@ -1,5 +1,6 @@
 #include "discovery/exchange/exchange_intake.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +25,11 @@ class ExchangeIntakeTest : public testing::Test {
       ++verified;
       each.opened = wire::open_peer_record(*each.envelope);
     }
-    return intake.take(std::move(received), teller, told_by, now);
+    return intake.take(std::move(received), told_by, now);
+  }
+  /// Where a teller is whose network is number `n`.
+  static Multiaddr in_network(std::uint32_t n) {
+    return Multiaddr::quic({IpAddress::v4(20, static_cast<std::uint8_t>(n), 0, 1), 4001, 0});
   }
   /// All that is told now and later.
   std::vector<PeerHint> hints() {
@@ -39,7 +44,6 @@ class ExchangeIntakeTest : public testing::Test {
   limits::Exchange limits;
   TimePoint now{};
   ExchangeIntake intake{peer(0), limits, {}, 10min, now};
-  PeerId teller = peer(1'000);
   Multiaddr told_by = address("/ip4/203.0.113.9/udp/4001/quic-v1");
   std::size_t verified = 0;
 };
@@ -103,7 +107,7 @@ TEST_F(ExchangeIntakeTest, AllTellersTogetherHaveABoundToo) {
   std::uint32_t n = 1;
   std::uint64_t news = 0;
   for (std::uint32_t who = 0; who < 20; ++who) {
-    teller = peer(2'000 + who);
+    told_by = in_network(who);
     std::vector<Bytes> records;
     for (int i = 0; i < 32; ++i) records.push_back(record(n++));
     news += take(std::move(records)).news;
@@ -111,6 +115,40 @@ TEST_F(ExchangeIntakeTest, AllTellersTogetherHaveABoundToo) {
   }
   EXPECT_GE(news, 300u);
   EXPECT_LE(news, 345u);
+}
+
+/// Identities and ports cost nothing, so they give nothing.
+TEST_F(ExchangeIntakeTest, TellersOfOneNetworkOrOneLinkShareWhatOneHas) {
+  std::uint32_t n = 1;
+  for (const std::string_view form :
+       {"/ip4/203.0.{}.9/udp/4001/quic-v1", "/ip4/192.168.7.{}/udp/4001/quic-v1"}) {
+    std::uint64_t news = 0;
+    for (std::uint32_t who = 1; who <= 200; ++who) {
+      told_by = address(fmt::format(fmt::runtime(form), who));
+      const auto taken = take({record(n), record(n + 1)});
+      n += 2;
+      news += taken.news;
+      hints();
+    }
+    EXPECT_GE(news, 100u);
+    EXPECT_LE(news, 110u) << "some seconds pass, one more in ten of them";
+  }
+  told_by = in_network(1);
+  EXPECT_EQ(take({record(n)}).news, 1u) << "others are heard";
+}
+
+TEST_F(ExchangeIntakeTest, TellersWhoTakeTurnsGetNoNewBurst) {
+  limits.tellers_max = 4;
+  limits.addresses_burst_all = 1e6;
+  limits.hints_waiting_max = 10'000;
+  ExchangeIntake few(peer(0), limits, {}, 10min, now);
+  std::uint64_t news = 0;
+  for (std::uint32_t n = 1; n <= 1'600; ++n) {
+    auto received = few.sort({record(n)});
+    received[0].opened = wire::open_peer_record(*received[0].envelope);
+    news += few.take(std::move(received), in_network(n % 8), now).news;
+  }
+  EXPECT_EQ(news, 500u) << "four who are remembered, and all others as one";
 }
 
 TEST_F(ExchangeIntakeTest, ARecordWithManyAddressesCostsAsMuch) {
@@ -169,6 +207,14 @@ TEST_F(ExchangeIntakeTest, APeerOfTheLanMayTellOfTheLan) {
   EXPECT_THAT(told[0].addresses, ElementsAre(address("/ip4/192.168.0.1/tcp/1")));
 }
 
+TEST_F(ExchangeIntakeTest, AddressesOfTheMemoryTransportCountOnlyFromThere) {
+  EXPECT_EQ(take({record(1, {address("/memory/7")})}).news, 0u);
+  told_by = address("/ip4/127.0.0.1/tcp/1");
+  EXPECT_EQ(take({record(2, {address("/memory/7")})}).news, 0u);
+  told_by = address("/memory/3");
+  EXPECT_EQ(take({record(3, {address("/memory/7")})}).news, 1u);
+}
+
 TEST_F(ExchangeIntakeTest, ANodeIsNotToldOfItself) {
   EXPECT_EQ(take({record(0)}).news, 0u);
   EXPECT_THAT(hints(), IsEmpty());
@@ -182,7 +228,7 @@ TEST_F(ExchangeIntakeTest, TheMemoryOfRecordsIsBounded) {
   std::vector<Multiaddr> many;
   for (std::uint32_t n = 0; n < 40; ++n) many.push_back(public_address(n));
   for (std::uint32_t n = 1; n <= 400; ++n) {
-    teller = peer(2'000 + n);
+    told_by = in_network(n);
     take({record(n, many)});
     ASSERT_LE(intake.known_bytes(), limits.known_bytes_max);
   }

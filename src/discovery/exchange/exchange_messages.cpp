@@ -7,7 +7,6 @@
 #include "proto/envelope.pb.h"
 #include "proto/exchange.pb.h"
 #include "proto/peer_record.pb.h"
-#include "protocols/identify.hpp"
 #include "wire/message.hpp"
 
 namespace warren::discovery {
@@ -81,12 +80,6 @@ RecordContent content_of_record(BytesView envelope) {
     if (address) content.addresses.push_back(std::move(*address));
   }
   return content;
-}
-
-bool may_hand_on(const std::vector<Multiaddr>& addresses, const Multiaddr& remote) {
-  return !addresses.empty() && std::ranges::all_of(addresses, [&](const Multiaddr& address) {
-    return protocols::worth_telling(address, remote);
-  });
 }
 
 }  // namespace warren::discovery

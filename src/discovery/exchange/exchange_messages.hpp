@@ -38,9 +38,5 @@ struct RecordContent {
 };
 /// Looks into a record whose signature was checked before; checks nothing itself.
 RecordContent content_of_record(BytesView envelope);
-/// Whether a record with `addresses` may be handed to a peer at `remote`: a signed record cannot be
-/// cut, so every address in it must be one that the peer could use. No address of this machine goes
-/// to another one, and none of a LAN outside.
-bool may_hand_on(const std::vector<Multiaddr>& addresses, const Multiaddr& remote);
 
 }  // namespace warren::discovery

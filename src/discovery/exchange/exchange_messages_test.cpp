@@ -91,18 +91,5 @@ TEST(ExchangeMessages, SaysWhoseRecordItIsAndWhere) {
   EXPECT_TRUE(content_of_record(Bytes{1, 2, 3}).peer.empty());
 }
 
-TEST(ExchangeMessages, ARecordGoesOnlyWhereAllOfItsAddressesMeanSomething) {
-  const Multiaddr loopback = address("/ip4/127.0.0.1/udp/4001/quic-v1");
-  const Multiaddr lan = address("/ip4/192.168.1.7/udp/4001/quic-v1");
-  const Multiaddr outside = address("/ip4/203.0.113.9/udp/4001/quic-v1");
-  EXPECT_TRUE(may_hand_on({loopback, lan, outside}, loopback));
-  EXPECT_TRUE(may_hand_on({lan, outside}, lan));
-  EXPECT_FALSE(may_hand_on({loopback, lan}, lan));
-  EXPECT_TRUE(may_hand_on({outside}, outside));
-  EXPECT_FALSE(may_hand_on({lan}, outside));
-  EXPECT_FALSE(may_hand_on({lan, outside}, outside)) << "it is signed: it cannot be cut";
-  EXPECT_FALSE(may_hand_on({}, outside));
-}
-
 }  // namespace
 }  // namespace warren::discovery

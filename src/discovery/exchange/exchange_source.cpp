@@ -259,7 +259,7 @@ void ExchangeSource::Driver::take(std::vector<Bytes> records, PeerId teller, Mul
 
 awaitable<void> ExchangeSource::Driver::take_in(std::vector<Bytes> records, PeerId teller,
                                                 Multiaddr told_by) {
-  if (opening_ >= options_.limits.answers_open_max || !intake_.may_take(teller, runtime_.now())) {
+  if (opening_ >= options_.limits.answers_open_max || !intake_.may_take(told_by, runtime_.now())) {
     counters_.over_rate += records.size();
     co_return;
   }
@@ -271,7 +271,7 @@ awaitable<void> ExchangeSource::Driver::take_in(std::vector<Bytes> records, Peer
     --opening_;
   }
   if (stopped_) co_return;
-  const auto taken = intake_.take(std::move(received), teller, told_by, runtime_.now());
+  const auto taken = intake_.take(std::move(received), told_by, runtime_.now());
   counters_.heard += taken.heard;
   counters_.refused += taken.refused;
   counters_.over_rate += taken.over_rate;

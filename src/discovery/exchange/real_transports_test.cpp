@@ -105,8 +105,9 @@ class OverRealTransports : public testing::TestWithParam<bool> {
 
 TEST_P(OverRealTransports, AFullAnswerComesThrough) {
   for (std::uint32_t n = 100; n < 132; ++n) {
+    // Of the link that both are on.
     b.book.push_back(fakes::shared_record(fakes::record(
-        n, {Multiaddr::quic({IpAddress::v4(10, 1, 0, static_cast<std::uint8_t>(n)), 4001, 0})})));
+        n, {Multiaddr::quic({IpAddress::v4(10, 0, 0, static_cast<std::uint8_t>(n)), 4001, 0})})));
   }
   world.run_for(30s);
   EXPECT_THAT(a.hints, SizeIs(32)) << world.replay_hint();
