@@ -101,21 +101,23 @@ class WARREN_API Node {
  public:
   Node(Node&& other) noexcept;
   Node& operator=(Node&& other) noexcept;
-  /// As stop(), with 5 seconds.
+  /// As stop(), with 5 seconds. A callback that has not returned by then is the last one: what else
+  /// waits is dropped.
   ~Node();
 
   // --------------------------------------------------------------------------------- life
 
   /// Opens its files, listens, and starts to look for peers. Once.
   /// Errors: kConflict when another process uses the storage, or a port is in use, naming it;
-  /// those of the file system. The node can not be started again then.
+  /// those of the file system. The node is stopped then, and cannot be started again.
   Result<> start(Timeout timeout = std::chrono::seconds(30));
 
   /// Says goodbye to peers, closes everything, joins the node's threads; whatever other threads
   /// wait for in this node ends with kClosed. Transfers go on when a node with the same storage
   /// starts. Idempotent.
-  /// Errors: kTimedOut when something did not end in time; it ends by itself later, and the
-  /// storage stays locked until then. kConflict when called from an EventCallback of this node.
+  /// Errors: kTimedOut when something did not end in time; it ends by itself later. The storage is
+  /// locked until the node itself has ended, but not while a callback does not return. kConflict
+  /// when called from an EventCallback of this node.
   Result<> stop(Timeout timeout = std::chrono::seconds(5));
 
   // ------------------------------------------------------------------------------- itself
@@ -181,7 +183,7 @@ class WARREN_API Node {
   /// when it is called again for the same thing and place.
   /// Errors: kNoPeer when no peer has it within `timeout` or 60 seconds, whichever is less;
   /// kTimedOut; kCancelled when `progress` said so; kNoSpace; kExists when something else stands
-  /// there; kInvalidArgument.
+  /// there; kInvalidArgument; kLimited when too many transfers wait.
   Result<GetResult> get(const GetRequest& request, Timeout timeout = std::chrono::hours(24),
                         const GetCallback& progress = {});
 

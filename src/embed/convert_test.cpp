@@ -2,18 +2,42 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "crypto/keys.hpp"
 
 namespace warren::embed {
 namespace {
 
 TEST(Convert, EveryCodeOfTheInsideKeepsItsNumberAndName) {
-  for (int number = 1; number <= static_cast<int>(ErrorCode::kIo); ++number) {
-    const auto inside = static_cast<ErrorCode>(number);
-    const v1::Error made = to_public(Error(inside, "what"));
-    EXPECT_EQ(static_cast<int>(made.code), number) << error_name(inside);
-    EXPECT_EQ(v1::error_name(made.code), error_name(inside));
+  const std::pair<ErrorCode, v1::ErrorCode> same[] = {
+      {ErrorCode::kInternal, v1::ErrorCode::kInternal},
+      {ErrorCode::kInvalidArgument, v1::ErrorCode::kInvalidArgument},
+      {ErrorCode::kMalformed, v1::ErrorCode::kMalformed},
+      {ErrorCode::kTooLarge, v1::ErrorCode::kTooLarge},
+      {ErrorCode::kNotFound, v1::ErrorCode::kNotFound},
+      {ErrorCode::kExists, v1::ErrorCode::kExists},
+      {ErrorCode::kConflict, v1::ErrorCode::kConflict},
+      {ErrorCode::kDenied, v1::ErrorCode::kDenied},
+      {ErrorCode::kTimedOut, v1::ErrorCode::kTimedOut},
+      {ErrorCode::kCancelled, v1::ErrorCode::kCancelled},
+      {ErrorCode::kClosed, v1::ErrorCode::kClosed},
+      {ErrorCode::kReset, v1::ErrorCode::kReset},
+      {ErrorCode::kUnreachable, v1::ErrorCode::kUnreachable},
+      {ErrorCode::kNoPeer, v1::ErrorCode::kNoPeer},
+      {ErrorCode::kNoSpace, v1::ErrorCode::kNoSpace},
+      {ErrorCode::kIntegrity, v1::ErrorCode::kIntegrity},
+      {ErrorCode::kLimited, v1::ErrorCode::kLimited},
+      {ErrorCode::kUnsupported, v1::ErrorCode::kUnsupported},
+      {ErrorCode::kIo, v1::ErrorCode::kIo},
+  };
+  int number = 0;
+  for (const auto& [inside, outside] : same) {
+    EXPECT_EQ(static_cast<int>(outside), ++number) << error_name(inside) << " is stable";
+    EXPECT_EQ(to_public(Error(inside, "what")).code, outside) << error_name(inside);
+    EXPECT_EQ(v1::error_name(outside), error_name(inside));
   }
+  EXPECT_EQ(number, static_cast<int>(v1::ErrorCode::kIo));
   EXPECT_EQ(to_public(Error(ErrorCode::kNoDaemon, "what")).code, v1::ErrorCode::kInternal);
   EXPECT_EQ(v1::error_name(static_cast<v1::ErrorCode>(99)), "internal");
 }

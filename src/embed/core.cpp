@@ -43,8 +43,8 @@ Result<std::unique_ptr<Core>> Core::make(const node::MachineOptions& options,
     core->machine_ = std::move(machine);
     core->events_ = std::move(events);
     core->calls_ = std::make_unique<runtime::TaskGroup>(core->machine_->runtime(), kCallsMax);
-    core->thread_ = std::thread([made = core.get()] { made->machine_->runtime().run(); });
-    core->phase_ = Phase::kMade;
+    core->thread_ = std::thread([made = core.get()] { made->run_core(); });
+    core->ended_ = false;
     return core;
   } catch (const std::system_error& error) {
     return fail(ErrorCode::kLimited,
@@ -53,15 +53,30 @@ Result<std::unique_ptr<Core>> Core::make(const node::MachineOptions& options,
   }
 }
 
-Core::~Core() { WARREN_CHECK(phase_ == Phase::kEnded); }
+Core::~Core() {
+  WARREN_CHECK(ended_);
+  if (thread_.joinable()) thread_.join();
+}
+
+/// The core thread.
+void Core::run_core() {
+  machine_->runtime().run();
+  calls_.reset();
+  machine_.reset();
+  lock_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  events_->close();
+}
 
 Result<> Core::check_running() const {
   switch (phase_) {
     case Phase::kMade:
     case Phase::kStarting: return fail(ErrorCode::kClosed, "the node has not been started");
     case Phase::kRunning: return {};
-    case Phase::kStopping:
-    case Phase::kEnded: break;
+    case Phase::kStopping: break;
   }
   return fail(ErrorCode::kClosed, "the node has been stopped");
 }
@@ -98,9 +113,12 @@ Result<> Core::start(Duration timeout) {
   const auto result = call->wait(timeout);
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::kStarting) return fail(ErrorCode::kClosed, "the node has been stopped");
-  if (!result) return fail(ErrorCode::kTimedOut, "the node did not start in time");
-  if (*result) phase_ = Phase::kRunning;
-  return *result;
+  if (result && *result) {
+    phase_ = Phase::kRunning;
+    return {};
+  }
+  begin_stop();
+  return result ? *result : fail(ErrorCode::kTimedOut, "the node did not start in time");
 }
 
 awaitable<void> Core::start_node(Promise<void> promise) {
@@ -127,11 +145,13 @@ awaitable<void> Core::stop_node() {
   co_await machine_->node().stop();
 }
 
-void Core::core_ended() {
-  machine_->runtime().stop();
-  const std::lock_guard lock(mutex_);
-  core_ended_ = true;
-  changed_.notify_all();
+/// Under the lock.
+void Core::begin_stop() {
+  phase_ = Phase::kStopping;
+  boost::asio::post(machine_->runtime().executor(), [this] {
+    runtime::start_task(machine_->runtime().executor(), stop_node(),
+                        [this] { machine_->runtime().stop(); });
+  });
 }
 
 Result<> Core::stop(Duration timeout) {
@@ -139,34 +159,24 @@ Result<> Core::stop(Duration timeout) {
     return fail(ErrorCode::kConflict, "stop() was called from a callback of the node itself",
                 "tell another thread to stop the node");
   }
-  std::unique_lock lock(mutex_);
-  if (phase_ == Phase::kEnded) return {};
-  const TimePoint deadline = machine_->runtime().now() + timeout;
-  if (phase_ != Phase::kStopping) {
-    phase_ = Phase::kStopping;
-    boost::asio::post(machine_->runtime().executor(), [this] {
-      runtime::start_task(machine_->runtime().executor(), stop_node(), [this] { core_ended(); });
-    });
+  {
+    const std::lock_guard lock(mutex_);
+    if (phase_ != Phase::kStopping) begin_stop();
   }
-  const auto ready = [this] { return (core_ended_ && !joining_) || phase_ == Phase::kEnded; };
-  if (!changed_.wait_for(lock, timeout, ready)) {
-    return fail(ErrorCode::kTimedOut, "the node did not stop in time");
+  // The events end after the core thread has closed them, which is the last that it does.
+  const bool told = events_->wait_ended(timeout);
+  const std::lock_guard lock(mutex_);
+  if (!told) {
+    return fail(ErrorCode::kTimedOut,
+                ended_ ? "a callback did not return in time" : "the node did not stop in time");
   }
-  if (phase_ == Phase::kEnded) return {};
-  joining_ = true;
-  lock.unlock();
   if (thread_.joinable()) thread_.join();
-  events_->close();
-  const bool told = events_->wait_ended(deadline - machine_->runtime().now());
-  lock.lock();
-  joining_ = false;
-  changed_.notify_all();
-  if (!told) return fail(ErrorCode::kTimedOut, "a callback did not return in time");
-  calls_.reset();
-  machine_.reset();
-  lock_.reset();
-  phase_ = Phase::kEnded;
   return {};
+}
+
+bool Core::ended() {
+  const std::lock_guard lock(mutex_);
+  return ended_;
 }
 
 }  // namespace warren::embed

@@ -3,7 +3,6 @@
 
 #include <boost/asio/post.hpp>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,17 +32,20 @@ class Core {
   static Result<std::unique_ptr<Core>> make(const node::MachineOptions& options,
                                             const crypto::PrivateKey& identity,
                                             node::InstanceLock lock);
-  /// stop() must have succeeded.
+  /// ended() must be true. What waits for callbacks is dropped.
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   // A timeout is at most a year (time_of()).
 
-  /// Errors: Node::start(); kTimedOut; kClosed when it was started or stopped before.
+  /// Errors: Node::start(); kTimedOut; then it stops. kClosed when it was started or stopped
+  /// before.
   Result<> start(Duration timeout);
-  /// Ends everything. Errors: kTimedOut: then something still runs, and the object must stay.
+  /// Ends everything. Errors: kTimedOut: then the node, or one of its callbacks, is yet to end.
   Result<> stop(Duration timeout);
+  /// Nothing of the node is left, its storage is free; a callback may still run.
+  bool ended();
 
   /// Runs `work`, `Result<T>(node::Node&)`, on the core thread. Any other thread.
   template <class T, class Work>
@@ -59,7 +61,7 @@ class Core {
   EventThread& events() { return *events_; }
 
  private:
-  enum class Phase { kMade, kStarting, kRunning, kStopping, kEnded };
+  enum class Phase { kMade, kStarting, kRunning, kStopping };
 
   explicit Core(node::InstanceLock lock) : lock_(std::move(lock)) {}
   Result<> check_running() const;
@@ -68,18 +70,17 @@ class Core {
   Error closed_if_stopping(Error error);
   awaitable<void> start_node(Promise<void> promise);
   awaitable<void> stop_node();
-  void core_ended();
+  void begin_stop();
+  void run_core();
 
   template <class T, class Work>
   static awaitable<void> run_call(Core* core, Work work, TimePoint deadline, Promise<T> promise);
 
   std::mutex mutex_;
-  std::condition_variable changed_;
-  Phase phase_ = Phase::kEnded;  ///< Until make() has its thread.
-  bool core_ended_ = false;      ///< Nothing of the node runs any more on the core thread.
-  bool joining_ = false;         ///< One stop() joins the threads.
+  Phase phase_ = Phase::kMade;
+  bool ended_ = true;  ///< Also until make() has its thread.
+  // The core thread lets go of these at its end. Others touch machine_ before kStopping only.
   std::optional<node::InstanceLock> lock_;
-  // Set from make() until phase_ is kEnded, which is when the threads are gone.
   std::unique_ptr<node::Machine> machine_;
   std::unique_ptr<runtime::TaskGroup> calls_;  ///< Core thread only.
   std::unique_ptr<EventThread> events_;        ///< Until destruction: subscribe() asks it.

@@ -59,63 +59,77 @@ bool Subscription::active() const noexcept { return impl_ && impl_->active(); }
 
 namespace warren::embed {
 
-EventThread::EventThread() : thread_([this] { run(); }) {}
+EventThread::EventThread() : thread_([state = state_] { run(*state); }) {}
 
 EventThread::~EventThread() {
-  close();
   WARREN_CHECK(!is_this_thread());
-  thread_.join();
+  std::unique_lock lock(state_->mutex);
+  state_->closed = true;
+  state_->abandoned = true;
+  state_->events.clear();
+  state_->changed.notify_all();
+  const bool telling = state_->telling;
+  lock.unlock();
+  if (telling) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
 }
 
 EventThread::Added EventThread::add(SubscriptionPtr subscription) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return Added::kClosed;
-  std::erase_if(subscriptions_, [](const SubscriptionPtr& old) { return !old->active(); });
-  if (subscriptions_.size() >= kSubscriptionsMax) return Added::kTooMany;
-  subscriptions_.push_back(std::move(subscription));
+  const std::lock_guard lock(state_->mutex);
+  if (state_->closed) return Added::kClosed;
+  std::erase_if(state_->subscriptions, [](const SubscriptionPtr& old) { return !old->active(); });
+  if (state_->subscriptions.size() >= kSubscriptionsMax) return Added::kTooMany;
+  state_->subscriptions.push_back(std::move(subscription));
   return Added::kYes;
 }
 
 void EventThread::push(v1::Event event) {
-  const std::lock_guard lock(mutex_);
-  if (closed_ || subscriptions_.empty()) return;
-  if (events_.size() >= kEventsWaitingMax) {
-    ++lost_;
+  const std::lock_guard lock(state_->mutex);
+  if (state_->closed || state_->subscriptions.empty()) return;
+  if (state_->events.size() >= kEventsWaitingMax) {
+    ++state_->lost;
     return;
   }
-  events_.push_back(std::move(event));
-  changed_.notify_all();
+  state_->events.push_back(std::move(event));
+  state_->changed.notify_all();
 }
 
 void EventThread::close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  changed_.notify_all();
+  const std::lock_guard lock(state_->mutex);
+  state_->closed = true;
+  state_->changed.notify_all();
 }
 
 bool EventThread::wait_ended(std::chrono::nanoseconds time) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [this] { return ended_; });
+  std::unique_lock lock(state_->mutex);
+  return state_->changed.wait_for(lock, time, [this] { return state_->ended; });
 }
 
-void EventThread::run() {
-  std::unique_lock lock(mutex_);
+void EventThread::run(State& state) {
+  std::unique_lock lock(state.mutex);
   for (;;) {
-    changed_.wait(lock, [this] { return closed_ || !events_.empty(); });
-    if (events_.empty()) break;
-    const v1::Event event = std::move(events_.front());
-    events_.pop_front();
+    state.changed.wait(lock, [&state] { return state.closed || !state.events.empty(); });
+    if (state.events.empty()) break;
+    const v1::Event event = std::move(state.events.front());
+    state.events.pop_front();
     // Those that were lost came after everything that waits here.
-    if (lost_ > 0) events_.push_back(v1::EventsLost{std::exchange(lost_, 0)});
-    std::erase_if(subscriptions_, [](const SubscriptionPtr& old) { return !old->active(); });
-    const std::vector<SubscriptionPtr> told = subscriptions_;
+    if (state.lost > 0) state.events.push_back(v1::EventsLost{std::exchange(state.lost, 0)});
+    std::erase_if(state.subscriptions, [](const SubscriptionPtr& old) { return !old->active(); });
+    const std::vector<SubscriptionPtr> told = state.subscriptions;
+    state.telling = true;
     lock.unlock();
-    for (const SubscriptionPtr& subscription : told) subscription->deliver(event);
+    for (const SubscriptionPtr& subscription : told) {
+      if (!state.abandoned) subscription->deliver(event);
+    }
     lock.lock();
+    state.telling = false;
   }
-  subscriptions_.clear();
-  ended_ = true;
-  changed_.notify_all();
+  state.subscriptions.clear();
+  state.ended = true;
+  state.changed.notify_all();
 }
 
 }  // namespace warren::embed

@@ -2,6 +2,7 @@
 // Hands the events of one node to the program, on a thread of its own: whatever a callback does,
 // the core thread of the node goes on.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +48,8 @@ class EventThread {
   using SubscriptionPtr = std::shared_ptr<v1::Subscription::Impl>;
 
   EventThread();
-  /// close() must have been called and is_idle() be true, or wait_idle() have said so.
+  /// Drops what waits. A callback that has not returned yet is left to itself, and is the last one.
+  /// Any other thread than this one.
   ~EventThread();
   EventThread(const EventThread&) = delete;
   EventThread& operator=(const EventThread&) = delete;
@@ -63,16 +65,22 @@ class EventThread {
   bool is_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
-  void run();
+  /// Outlives this while a callback does not return.
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<v1::Event> events;
+    std::vector<SubscriptionPtr> subscriptions;
+    std::uint64_t lost = 0;
+    bool telling = false;  ///< A callback may be running.
+    bool closed = false;
+    bool ended = false;
+    std::atomic<bool> abandoned = false;  ///< Nobody is told of anything more.
+  };
+  static void run(State& state);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<v1::Event> events_;
-  std::vector<SubscriptionPtr> subscriptions_;
-  std::uint64_t lost_ = 0;
-  bool closed_ = false;
-  bool ended_ = false;
-  std::thread thread_;  // Last: it uses everything above.
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::thread thread_;
 };
 
 }  // namespace warren::embed

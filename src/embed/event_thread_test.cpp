@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <string>
+#include <thread>
 
 namespace warren::embed {
 namespace {
@@ -79,6 +81,32 @@ TEST(EventThread, EndWaitsForACallInProgress) {
   EXPECT_TRUE(ended.get()) << "end() returned while the callback still ran";
   events.close();
   ASSERT_TRUE(events.wait_ended(10s));
+}
+
+TEST(EventThread, MayGoWhileACallbackDoesNotReturn) {
+  std::promise<void> inside;
+  std::promise<void> go_on;
+  std::atomic<int> told = 0;
+  auto first = made([&](const v1::Event&) {
+    if (told++ > 0) return;
+    inside.set_value();
+    go_on.get_future().wait();
+  });
+  auto second = made([&](const v1::Event&) { ++told; });
+  const std::weak_ptr<v1::Subscription::Impl> held_by_thread = second;
+  {
+    EventThread events;
+    ASSERT_EQ(events.add(first), EventThread::Added::kYes);
+    ASSERT_EQ(events.add(second), EventThread::Added::kYes);
+    second.reset();
+    for (int i = 0; i < 3; ++i) events.push(v1::PeerDisconnected{});
+    inside.get_future().wait();
+    events.close();
+    EXPECT_FALSE(events.wait_ended(1ms));
+  }
+  go_on.set_value();
+  while (!held_by_thread.expired()) std::this_thread::yield();  // Until the thread has ended.
+  EXPECT_EQ(told, 1) << "nobody is told of anything more";
 }
 
 TEST(EventThread, EventsWithoutASubscriptionAreNotKept) {

@@ -25,8 +25,8 @@ Node::Impl::~Impl() {
   const auto stopped = core_->stop(kStopTimeMax);
   // Destroyed by its own callback: the thread that runs it could never be joined.
   WARREN_CHECK(stopped || stopped.error().code() != warren::ErrorCode::kConflict);
-  // Something of it still runs, and must find what it uses.
-  if (!stopped) static_cast<void>(core_.release());
+  // What still runs must find what it uses.
+  if (!core_->ended()) static_cast<void>(core_.release());
 }
 
 Node::Node(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

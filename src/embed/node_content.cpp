@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "embed/begin_get.hpp"
 #include "embed/convert.hpp"
 #include "embed/node_impl.hpp"
 #include "warren/node.hpp"
@@ -151,9 +152,10 @@ Result<GetResult> Node::get(const GetRequest& request, Timeout timeout,
   }
   embed::Core& core = impl_->core();
   WARREN_TRY(const TimePoint begun, to_public(core.now()));
-  WARREN_TRY(const auto id,
-             to_public(core.run<transfer::TransferId>(
-                 time, [wanted](node::Node& node, TimePoint) { return node.get(wanted); })));
+  WARREN_TRY(const auto id, to_public(core.run<transfer::TransferId>(
+                                time, [wanted](node::Node& node, TimePoint deadline) {
+                                  return embed::begin_get(&node, wanted, deadline);
+                                })));
   PauseUnlessEnded pause(core, id);
   for (;;) {
     WARREN_TRY(const transfer::Progress seen,

@@ -10,6 +10,17 @@
 namespace warren::test {
 namespace {
 
+/// A node on a storage that another one is about to leave.
+Result<Node> build_when_free(const NodeBuilder& builder) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    auto node = builder.build();
+    if (node || node.error().code != ErrorCode::kConflict) return node;
+    if (std::chrono::steady_clock::now() > deadline) return node;
+    std::this_thread::yield();
+  }
+}
+
 TEST(NodeBuilder, NamesTheChoiceThatIsNone) {
   const TempFolder folder;
   const auto refused = [](const NodeBuilder& builder) {
@@ -95,6 +106,20 @@ TEST(Node, NamesThePortThatIsInUse) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kConflict);
   EXPECT_NE(second.error().message.find(taken), std::string::npos) << second.error().message;
+}
+
+TEST(Node, AStartThatTimesOutLeavesNothingBehind) {
+  const TempFolder folder;
+  const NodeBuilder builder = quiet(folder / "n");
+  auto node = builder.build();
+  ASSERT_TRUE(node) << said(node);
+  EXPECT_EQ(node->start(0ms).error().code, ErrorCode::kTimedOut);
+  const Error error = node->list_peers().error();
+  EXPECT_EQ(said(error), "closed: the node has been stopped");
+  auto again = build_when_free(builder);
+  ASSERT_TRUE(again) << said(again);
+  EXPECT_TRUE(again->start());
+  EXPECT_TRUE(node->stop());
 }
 
 TEST(Node, ListensNowhereWhenTold) {
@@ -290,6 +315,38 @@ TEST(Callbacks, ThatTakeTheirTimeDoNotHoldTheNodeUp) {
   EXPECT_EQ(a->stop(50ms).error().code, ErrorCode::kTimedOut) << "the callback still runs";
   leave.set_value();
   EXPECT_TRUE(a->stop());
+}
+
+TEST(Callbacks, ThatDoNotReturnDoNotKeepTheStorage) {
+  const TempFolder folder;
+  const NodeBuilder builder = quiet(folder / "a");
+  TestNode b(folder / "b");
+  std::promise<void> inside;
+  std::promise<void> leave;
+  std::atomic<int> told = 0;
+  Subscription subscription;
+  {
+    auto a = builder.build();
+    ASSERT_TRUE(a) << said(a);
+    auto made = a->subscribe([&](const Event&) {
+      if (told++ > 0) return;
+      inside.set_value();
+      leave.get_future().wait();
+    });
+    ASSERT_TRUE(made);
+    subscription = *std::move(made);
+    ASSERT_TRUE(a->start());
+    ASSERT_TRUE(b->add_peer(a->listen_addresses().value().front()));
+    ASSERT_EQ(inside.get_future().wait_for(kPatience), std::future_status::ready);
+    EXPECT_EQ(a->stop(50ms).error().code, ErrorCode::kTimedOut);
+    auto again = build_when_free(builder);
+    ASSERT_TRUE(again) << said(again);
+    EXPECT_TRUE(again->start());
+  }
+  EXPECT_TRUE(builder.start()) << "the first one is destroyed";
+  leave.set_value();
+  subscription.end();
+  EXPECT_EQ(told, 1) << "what waited was dropped";
 }
 
 TEST(Callbacks, AreNotCalledAnyMoreOnceTheSubscriptionHasEnded) {
