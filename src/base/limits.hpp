@@ -18,7 +18,8 @@ struct Node {
 
 /// One connection and its streams. Source: go-libp2p's defaults, docs/decisions/0005.
 struct Connections {
-  std::size_t connections_max = 160;  ///< Beyond: an inbound one is closed at once.
+  /// Beyond: an inbound one is closed at once. Source: docs/decisions/0014.
+  std::size_t connections_max = 400;
   std::size_t connections_per_peer_max = 4;
   std::size_t half_open_max = 64;         ///< Handshakes in progress inbound; beyond: Retry/drop.
   std::size_t streams_inbound_max = 256;  ///< Per connection; the peer has to wait for credit.
@@ -72,6 +73,7 @@ struct Resources {
   std::size_t allowed_entries_max = 1024;  ///< Peers, and prefixes, on the allow list.
 
   Resources() : Resources(256ull << 20, 1024) {}
+  /// For Connections::connections_max.
   /// `memory_bytes`: of buffers and windows for all peers together, at least 64 MiB.
   /// `descriptors`: those that the process may have.
   Resources(std::uint64_t memory_bytes, std::uint64_t descriptors_max);
@@ -258,7 +260,8 @@ inline Resources::Resources(std::uint64_t memory_bytes, std::uint64_t descriptor
   const std::uint64_t of_peer = share(memory * 3 / 8, 16 * kMiB, 96 * kMiB);
   const std::uint64_t of_node = memory - memory / 4;
   const std::uint64_t fds = descriptors_max;
-  node = {of_node, 4096, 4096, 8192, 96, 96, 160, fds / 2};
+  node = {of_node, 4096, 4096, 8192, 0, 0, 0, fds / 2};
+  with_connections(Connections{}.connections_max);
   transient = {memory / 8, 0, 0, 0, 32, 64, 96, fds / 8};
   allowed = {memory / 8, 1024, 1024, 2048, 32, 32, 64, fds / 8};
   peer = {of_peer, 256, 256, 512, 8, 8, 8, 8};

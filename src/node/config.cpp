@@ -46,6 +46,7 @@ class Reader {
   }
 
   Result<LoadedConfig> read(const YAML::Node& root) {
+    loaded_.written = true;
     WARREN_TRY_VOID(mapping(root, ""));
     if (const auto conflict = find_conflict(loaded_.config)) {
       return error(last_of(conflict->keys), conflict->text);
@@ -238,6 +239,7 @@ std::string peer_store_file(const Config& config, const std::string& state_dir) 
 }
 
 Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
+  if (text.empty()) return LoadedConfig{};
   Reader reader(file_name);
   if (const auto unfit = unfit_part(text)) return reader.error(unfit->place, unfit->what);
   // yaml-cpp reports by exceptions; none of them leaves this function.

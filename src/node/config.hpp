@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/endpoint.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -80,7 +81,7 @@ struct Config {
   /// Silence after which a connection is asked for a sign of life.
   Duration heartbeat_interval = 30s;
 
-  std::size_t connections_max = 400;
+  std::size_t connections_max = limits::Connections{}.connections_max;
   /// What buffers of transports and transfers may hold, in bytes.
   std::uint64_t memory_bytes_max = 128u << 20;
   /// Downloads that run at a time; the others wait.
@@ -107,6 +108,8 @@ struct LoadedConfig {
   Config config;
   /// Of each key that was set: "config.yaml:3", or the flag that did it. All others are defaults.
   std::map<std::string, std::string, std::less<>> origins;
+  /// There is a file with something in it, be it a comment.
+  bool written = false;
 };
 
 /// Reads the text of a configuration. `file_name` stands in errors, which have the form
@@ -115,7 +118,7 @@ struct LoadedConfig {
 /// twice the same, wrong type, out of range, not YAML at all, or at odds with another key.
 Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name);
 
-/// The configuration in the file; the defaults when there is no such file.
+/// The configuration in the file; the defaults when there is no such file, or nothing in it.
 /// Errors: as parse_config, kTooLarge, of the system.
 Result<LoadedConfig> load_config(const std::string& path);
 

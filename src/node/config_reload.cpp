@@ -9,6 +9,33 @@ namespace warren::node {
 
 using runtime::awaitable;
 
+namespace {
+
+/// Held by the reading that is in progress; the next one begins when it goes.
+class Busy {
+ public:
+  Busy(bool& busy, runtime::WaitList& waiting) : busy_(busy), waiting_(waiting) { busy_ = true; }
+  ~Busy() {
+    busy_ = false;
+    waiting_.notify_all();
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  bool& busy_;
+  runtime::WaitList& waiting_;
+};
+
+/// While a file is being saved, and after a save that failed, it may be gone or have nothing in it.
+Result<LoadedConfig> still_written(Result<LoadedConfig> loaded, const LoadedConfig& before) {
+  if (!loaded || loaded->written || !before.written) return loaded;
+  return fail(ErrorCode::kNotFound, "the configuration file is gone, or nothing is in it",
+              "for a node with the defaults, leave a comment in it");
+}
+
+}  // namespace
+
 std::string reloaded_text(const Reloaded& reloaded) {
   if (!reloaded.anything()) return "configuration reloaded: nothing has changed";
   std::vector<std::string> parts = reloaded.applied;
@@ -36,16 +63,15 @@ awaitable<Result<Reloaded>> ConfigReload::reload() {
     const auto wake = co_await waiting_.wait_until(kNever);
     if (wake == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
   }
-  busy_ = true;
+  const Busy busy(busy_, waiting_);
   Result<Reloaded> reloaded = co_await read_and_apply();
-  busy_ = false;
-  waiting_.notify_one();
   told_(reloaded);
   co_return reloaded;
 }
 
 awaitable<Result<Reloaded>> ConfigReload::read_and_apply() {
   Result<LoadedConfig> loaded = co_await runtime::run(runtime_.pool(), load_);
+  loaded = still_written(std::move(loaded), file_);
   if (!loaded) {
     problem_ = loaded.error();
     co_return fail(loaded.error());

@@ -38,7 +38,8 @@ class ConfigReload {
   ConfigReload(runtime::Runtime& runtime, LoadedConfig started, Load load, Apply apply, Told told);
 
   /// Reads the file and applies what is new. One call at a time; another one waits. Errors: of
-  /// load(), then nothing has changed; of apply(), which did what it could: the new settings count
+  /// load(), and kNotFound when a file with something in it is gone or empty now: then nothing has
+  /// changed; of apply(), which did what it could: the new settings count
   /// as in force. Cancel: safe between readings; one that has begun ends.
   runtime::awaitable<Result<Reloaded>> reload();
 
@@ -53,7 +54,7 @@ class ConfigReload {
   Reloaded take(LoadedConfig loaded);
 
   runtime::Runtime& runtime_;
-  LoadedConfig file_;  // As last read without an error.
+  LoadedConfig file_;  // As last taken.
   Config in_force_;
   std::map<std::string, std::string, std::less<>> origins_;  // Of in_force_.
   std::optional<Error> problem_;

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <atomic>
+#include <stdexcept>
 
 #include "runtime/run_task.hpp"
 #include "runtime/task_group.hpp"
+#include "runtime/worker_pool.hpp"
 
 namespace warren::node {
 namespace {
@@ -18,10 +20,18 @@ class ConfigReloadTest : public ::testing::Test {
     before_ = std::move(before);
     after_ = std::move(after);
     ++applied_;
-    co_await runtime_.sleep_for(1ms);
+    if (held_) {
+      applying_->notify();
+      co_await go_on_->wait_until(kNever);
+    }
+    if (throws_) throw std::runtime_error("expected by the test");
     co_return refusal_ ? Result<>(fail(*refusal_)) : Result<>();
   }
-  Result<LoadedConfig> load() { return parse_config(text_, "c.yaml"); }
+  /// On the pool.
+  Result<LoadedConfig> load() {
+    ++loaded_;
+    return parse_config(text_, "c.yaml");
+  }
   Result<Reloaded> reload(std::string text) {
     text_ = std::move(text);
     return runtime::run_task(runtime_, reload_.reload());
@@ -34,11 +44,17 @@ class ConfigReloadTest : public ::testing::Test {
   }
   awaitable<void> reload_once() { co_await reload_.reload(); }
   awaitable<void> reload_twice() {
+    held_ = true;
     runtime::TaskGroup tasks(runtime_, 2);
     EXPECT_TRUE(tasks.spawn(reload_once()));
     EXPECT_TRUE(tasks.spawn(reload_once()));
-    while (told_.size() < 2) co_await runtime_.sleep_for(1ms);
-    co_await tasks.join();
+    co_await applying_->wait_until(kNever);
+    // The pool has one thread: a second reading would have been through before this.
+    co_await runtime::run(runtime_.pool(), [] { return true; });
+    EXPECT_EQ(loaded_, 1) << "the second one waits for the first";
+    EXPECT_EQ(told_.size(), 0u);
+    go_on_->notify();
+    co_await tasks.drain(kNever);
   }
 
   runtime::RealRuntime runtime_{{.pool_threads = 1}};
@@ -47,6 +63,11 @@ class ConfigReloadTest : public ::testing::Test {
   Config before_;
   Config after_;
   int applied_ = 0;
+  std::atomic<int> loaded_ = 0;
+  bool held_ = false;  ///< apply() tells applying_ and waits for go_on_.
+  bool throws_ = false;
+  std::unique_ptr<runtime::Signal> applying_ = runtime_.make_signal();
+  std::unique_ptr<runtime::Signal> go_on_ = runtime_.make_signal();
   std::vector<Result<Reloaded>> told_;
   ConfigReload reload_{
       runtime_, LoadedConfig{}, [this] { return load(); },
@@ -67,7 +88,7 @@ TEST_F(ConfigReloadTest, WhatHasChangedIsAppliedAndSaid) {
   const auto same = reload("mdns: {enabled: false}\np2p: {measure: off}\n# more\n");
   EXPECT_EQ(reloaded_text(*same), "configuration reloaded: nothing has changed");
   EXPECT_EQ(applied_, 1) << "nothing to apply";
-  EXPECT_EQ(reloaded_text(*reload("")),
+  EXPECT_EQ(reloaded_text(*reload("# all defaults\n")),
             "configuration reloaded: p2p.measure off -> local; mdns.enabled false -> true");
   EXPECT_EQ(shown("mdns.enabled").origin, "default");
 }
@@ -85,7 +106,7 @@ TEST_F(ConfigReloadTest, WhatNeedsARestartIsSaidAndNotInForce) {
   EXPECT_EQ(shown("limits.transfers").origin, "default");
   EXPECT_EQ(shown("limits.transfers").pending, "9");
   EXPECT_EQ(shown("mdns.interval").pending, "");
-  EXPECT_FALSE(reload("")->after_restart.size() > 0) << "taken back before any restart";
+  EXPECT_FALSE(reload("# none\n")->after_restart.size() > 0) << "taken back before any restart";
 }
 
 TEST_F(ConfigReloadTest, ABadFileLeavesTheOldSettingsInForceAndSaysWhere) {
@@ -103,6 +124,29 @@ TEST_F(ConfigReloadTest, ABadFileLeavesTheOldSettingsInForceAndSaysWhere) {
   ASSERT_TRUE(reload("mdns: {enabled: true}\n"));
   EXPECT_FALSE(reload_.problem()) << "it is right again";
   EXPECT_TRUE(reload_.in_force().mdns_enabled);
+}
+
+TEST_F(ConfigReloadTest, AFileThatIsGoneOrEmptyChangesNothing) {
+  EXPECT_TRUE(reload("")) << "there was none before either";
+  ASSERT_TRUE(reload("mdns: {enabled: false}\n"));
+  const auto refused = reload("");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kNotFound);
+  EXPECT_FALSE(reload_.in_force().mdns_enabled);
+  EXPECT_EQ(shown("mdns.enabled").origin, "c.yaml:1");
+  EXPECT_TRUE(reload_.problem());
+  EXPECT_FALSE(reload("")) << "nor does looking twice";
+  EXPECT_EQ(applied_, 1);
+  ASSERT_TRUE(reload("# all defaults\n"));
+  EXPECT_FALSE(reload_.problem());
+  EXPECT_TRUE(reload_.in_force().mdns_enabled);
+}
+
+TEST_F(ConfigReloadTest, AReadingThatEndsByAnExceptionLeavesTheWayFree) {
+  throws_ = true;
+  EXPECT_THROW(reload("mdns: {enabled: false}\n"), std::runtime_error);
+  throws_ = false;
+  EXPECT_TRUE(reload("mdns: {enabled: true}\n"));
 }
 
 TEST_F(ConfigReloadTest, WhatCannotBeAppliedIsAnErrorAndTheRestIsInForce) {

@@ -115,10 +115,10 @@ std::vector<Setting> make_settings() {
   add(k::multicast_group({"beacon.group", kAtOnce, "the multicast group of the beacons"},
                          &Config::beacon_group));
   add(k::count({"beacon.port", kAtOnce, "their UDP port"}, &Config::beacon_port, 1, 65'535));
-  add(k::time({"beacon.interval", kAtOnce, "wait between beacons"}, &Config::beacon_interval, 200ms,
-              5min));
+  add(k::time({"beacon.interval", kAtOnce, "wait between beacons"}, &Config::beacon_interval, 500ms,
+              25s));
   add(k::time({"beacon.timeout", kAtOnce, "silence after which a node of this network is gone"},
-              &Config::beacon_timeout, 400ms, 1h));
+              &Config::beacon_timeout, 1s, 1h));
   add(k::size({"beacon.capacity", kAtOnce, "space that this node offers to others"},
               &Config::beacon_capacity, 0, std::uint64_t{1024} << 40));
   add(k::count({"beacon.price", kAtOnce, "its price for each MiB, in millionths of the unit"},

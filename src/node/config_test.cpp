@@ -155,7 +155,7 @@ TEST(Config, ABadValueIsRefusedWithItsPlaceAndItsRange) {
   EXPECT_EQ(error_of("mdns:\n  enabled: perhaps\n"),
             "config.yaml:2:12: 'mdns.enabled' must be true or false; found 'perhaps'");
   EXPECT_EQ(error_of("beacon:\n  interval: 2\n"),
-            "config.yaml:2:13: 'beacon.interval' must be a time from 200ms to 5m; found '2'");
+            "config.yaml:2:13: 'beacon.interval' must be a time from 500ms to 25s; found '2'");
   EXPECT_EQ(error_of("beacon:\n  group: 224.0.0.251\n"),
             "config.yaml:2:10: 'beacon.group' must be a multicast address of IPv4, not 224.0.0.*; "
             "found '224.0.0.251'");

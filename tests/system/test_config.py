@@ -53,8 +53,21 @@ class Config(SystemTest):
             new.write_text(f"bootstrap: {{min_peers: {value}}}\n")
             os.replace(new, node.home / "config.yaml")
             self.wait_value(node, "bootstrap.min_peers", value)
-        (node.home / "config.yaml").unlink()
+
+    def test_a_file_that_goes_or_is_cut_off_changes_nothing(self):
+        node = self.configured("bootstrap: {min_peers: 2}\n").start()
+        gone = "the configuration file is gone, or nothing is in it"
+        for spoil in (lambda: (node.home / "config.yaml").unlink(), lambda: self.write(node, "")):
+            spoil()
+            refused = self.expect(node.run("config", "reload"), NOT_FOUND)
+            self.assertEqual(refused.result["error"]["message"], gone)
+            wait_for(lambda: gone in node.log_text(), "the error in the log")
+            self.assertEqual(self.settings(node)["bootstrap.min_peers"]["value"], 2)
+            self.assertTrue(any(gone in warning for warning in
+                                node.run("status").result["warnings"]))
+        self.write(node, "# all defaults\n")
         self.wait_value(node, "bootstrap.min_peers", 1)
+        self.assertEqual(node.run("status").result["warnings"], [])
 
     def test_flags_have_the_last_word(self):
         node = self.configured("mdns: {enabled: true}\n").start()
