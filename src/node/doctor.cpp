@@ -86,10 +86,12 @@ Check check_ports(const std::vector<PortFacts>& facts) {
 Check check_multicast(const std::vector<MulticastFacts>& facts) {
   std::vector<std::string> good;
   std::vector<std::string> bad;
+  std::vector<std::string> dropped;
   for (const MulticastFacts& one : facts) {
     const std::string name = fmt::format("{} {}", one.interface, one.v6 ? "IPv6" : "IPv4");
     if (one.came_back) {
-      good.push_back(name);
+      const bool passes = one.heard_by_multicast > 0 || one.heard_by_broadcast == 0;
+      (passes ? good : dropped).push_back(name);
     } else {
       bad.push_back(one.problem.empty() ? fmt::format("{} (sent, nothing came back)", name)
                                         : fmt::format("{} ({})", name, one.problem));
@@ -99,14 +101,26 @@ Check check_multicast(const std::vector<MulticastFacts>& facts) {
     return {"multicast", Verdict::kFail, "no interface is up that has multicast",
             "connect this machine to a network"};
   }
-  if (bad.empty()) return {"multicast", Verdict::kOk, "works on " + list_of(good), ""};
-  const std::string fix =
-      "a firewall on this machine may block it: allow UDP to 224.0.0.0/4 and ff00::/8; "
-      "else list first peers under bootstrap.peers";
-  return {"multicast", good.empty() ? Verdict::kFail : Verdict::kWarn,
-          fmt::format("blocked on {}{}", list_of(bad),
-                      good.empty() ? "" : "; works on " + list_of(good)),
-          fix};
+  std::vector<std::string> parts;
+  if (!bad.empty()) parts.push_back("blocked on " + list_of(bad));
+  if (!dropped.empty()) {
+    parts.push_back(
+        fmt::format("dropped by the network at {}: beacons of others come by broadcast only",
+                    list_of(dropped)));
+  }
+  if (!good.empty()) parts.push_back("works on " + list_of(good));
+  std::string detail = fmt::format("{}", fmt::join(parts, "; "));
+  if (!bad.empty()) {
+    return {"multicast", good.empty() && dropped.empty() ? Verdict::kFail : Verdict::kWarn,
+            std::move(detail),
+            "a firewall on this machine may block it: allow UDP to 224.0.0.0/4 and ff00::/8; "
+            "else list first peers under bootstrap.peers"};
+  }
+  if (dropped.empty()) return {"multicast", Verdict::kOk, std::move(detail), ""};
+  return {"multicast", Verdict::kWarn, std::move(detail),
+          "let the switch or access point pass multicast (IGMP snooping drops it where nothing "
+          "asks who listens); nodes of Warren find each other by broadcast meanwhile, mDNS finds "
+          "none"};
 }
 
 Check check_mdns_port(const MdnsPortFacts& facts) {

@@ -52,12 +52,15 @@ struct PortFacts {
   bool required = false;  ///< False: IPv6 on a machine that may not have it.
 };
 
-/// Whether a datagram to a multicast group came back on one interface.
+/// Whether a datagram to a multicast group came back on one interface, which the kernel sees to,
+/// and what came from others, which the network has to let through.
 struct MulticastFacts {
   std::string interface;
   std::string problem;  ///< Why none could be sent; empty when one was.
   bool came_back = false;
   bool v6 = false;
+  std::uint64_t heard_by_multicast = 0;  ///< Beacons of others on this interface.
+  std::uint64_t heard_by_broadcast = 0;
 };
 
 /// Sockets of other programs on UDP port 5353.

@@ -181,6 +181,18 @@ std::vector<Check> look_at_node(const Patient& patient) {
   return checks;
 }
 
+/// Broadcast is of IPv4, so what it tells of multicast is, too.
+void add_heard(std::vector<MulticastFacts>& facts, const Node& node) {
+  if (node.beacon() == nullptr) return;
+  for (const discovery::BeaconLinkState& link : node.beacon()->links()) {
+    for (MulticastFacts& one : facts) {
+      if (one.interface != link.interface || one.v6 || !link.joined) continue;
+      one.heard_by_multicast = link.multicast;
+      one.heard_by_broadcast = link.broadcast;
+    }
+  }
+}
+
 }  // namespace
 
 std::size_t count_udp_sockets(std::string_view table, std::uint16_t port,
@@ -218,7 +230,8 @@ awaitable<std::vector<Check>> examine(runtime::Runtime& runtime, Patient patient
   } else {
     checks.push_back(check_ports(probe_ports(runtime, wanted_addresses(patient.config))));
   }
-  const auto multicast = co_await probe_multicast(runtime, kMulticastTime);
+  auto multicast = co_await probe_multicast(runtime, kMulticastTime);
+  if (patient.node != nullptr) add_heard(multicast, *patient.node);
   checks.push_back(check_multicast(multicast));
   MachineFacts machine = co_await runtime::run(
       runtime.pool(), [&patient] { return look_at_machine(patient, patient.node == nullptr); });

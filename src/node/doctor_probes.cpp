@@ -36,7 +36,7 @@ class Probe {
       const bool has_address = std::ranges::any_of(
           interface.addresses, [&](const IpAddress& ip) { return ip.is_v6() == v6_; });
       if (!interface.up || !interface.multicast || interface.loopback || !has_address) continue;
-      facts_.push_back({interface.name, "", false, v6_});
+      facts_.push_back({.interface = interface.name, .problem = "", .v6 = v6_});
       indexes_.push_back(interface.index);
     }
     if (facts_.empty()) return {};

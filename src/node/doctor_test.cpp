@@ -44,9 +44,10 @@ TEST(Doctor, APortThatIsTakenFailsAndMissingIpv6Warns) {
 }
 
 TEST(Doctor, BlockedMulticastIsNamedByInterface) {
-  const MulticastFacts good{"eth0", "", true, false};
-  const MulticastFacts silent{"wlan0", "", false, false};
-  const MulticastFacts refused{"eth0", "network is unreachable", false, true};
+  const MulticastFacts good{.interface = "eth0", .problem = "", .came_back = true};
+  const MulticastFacts silent{.interface = "wlan0", .problem = ""};
+  const MulticastFacts refused{
+      .interface = "eth0", .problem = "network is unreachable", .v6 = true};
   EXPECT_EQ(check_multicast({good}).verdict, Verdict::kOk);
   const Check some = check_multicast({good, silent, refused});
   EXPECT_EQ(some.verdict, Verdict::kWarn);
@@ -56,6 +57,22 @@ TEST(Doctor, BlockedMulticastIsNamedByInterface) {
   EXPECT_EQ(check_multicast({silent}).verdict, Verdict::kFail);
   EXPECT_TRUE(says(check_multicast({silent}), "bootstrap.peers")) << "there is another way";
   EXPECT_EQ(check_multicast({}).verdict, Verdict::kFail);
+}
+
+TEST(Doctor, MulticastThatTheNetworkDropsIsToldByBeaconsThatComeByBroadcastOnly) {
+  const MulticastFacts dropped{
+      .interface = "eth0", .problem = "", .came_back = true, .heard_by_broadcast = 3};
+  MulticastFacts both = dropped;
+  both.heard_by_multicast = 1;
+  EXPECT_EQ(check_multicast({both}).verdict, Verdict::kOk) << "some come by multicast";
+  const Check warned = check_multicast({dropped});
+  EXPECT_EQ(warned.verdict, Verdict::kWarn);
+  EXPECT_TRUE(says(warned, "dropped by the network at eth0 IPv4")) << warned.detail;
+  EXPECT_TRUE(says(warned, "switch")) << warned.fix;
+  const MulticastFacts silent{.interface = "wlan0", .problem = ""};
+  const Check mixed = check_multicast({dropped, silent});
+  EXPECT_EQ(mixed.verdict, Verdict::kWarn);
+  EXPECT_TRUE(says(mixed, "eth0 IPv4") && says(mixed, "wlan0 IPv4 (sent")) << mixed.detail;
 }
 
 TEST(Doctor, OtherMdnsProgramsAreFineUnlessTheyKeepUsOut) {

@@ -108,6 +108,9 @@ class Finding(unittest.TestCase):
         self.assertEqual(a.source("mdns")["seen"], [])
         peer = next(each for each in a.ask("peers")["peers"] if each["peer_id"] == b.id)
         self.assertIn("multicast", str(peer["via"]))
+        checks = {check["name"]: check for check in a.ask("doctor", accept=(0, 1, 3))["checks"]}
+        self.assertEqual(checks["multicast"]["verdict"], "warn", checks["multicast"])
+        self.assertIn("dropped by the network at eth0 IPv4", checks["multicast"]["detail"])
 
     def test_interfaces_without_multicast(self):
         first, second = self.host(1), self.host(2)
