@@ -40,23 +40,6 @@ std::string read_file(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-fs::path make_temporary_folder() {
-  // In memory where there is such a place: hundreds of syncs of a real disk are not the matter
-  // here.
-  const fs::path memory = "/dev/shm";
-  const fs::path base = fs::is_directory(memory) ? memory : fs::temp_directory_path();
-  std::string pattern = (base / "warren-sim-XXXXXX").string();
-  WARREN_CHECK(::mkdtemp(pattern.data()) != nullptr);
-  return pattern;
-}
-
-crypto::PrivateKey key_of(Host host) {
-  Bytes seed(32, 0);
-  seed[0] = static_cast<std::uint8_t>(host & 0xff);
-  seed[1] = static_cast<std::uint8_t>(host >> 8);
-  return crypto::PrivateKey::from_seed(seed);
-}
-
 awaitable<Result<Cid>> share_and_wait(Member& member, std::string path, std::string name) {
   WARREN_CO_TRY(const auto job, member.node->share(std::move(path), std::move(name)));
   const TimePoint deadline = member.runtime->now() + 1h;
@@ -93,6 +76,23 @@ T value_of(Result<T> result, const char* what) {
 }
 
 }  // namespace
+
+fs::path make_temporary_folder() {
+  // In memory where there is such a place: hundreds of syncs of a real disk are not the matter
+  // here.
+  const fs::path memory = "/dev/shm";
+  const fs::path base = fs::is_directory(memory) ? memory : fs::temp_directory_path();
+  std::string pattern = (base / "warren-sim-XXXXXX").string();
+  WARREN_CHECK(::mkdtemp(pattern.data()) != nullptr);
+  return pattern;
+}
+
+crypto::PrivateKey key_of(Host host) {
+  Bytes seed(32, 0);
+  seed[0] = static_cast<std::uint8_t>(host & 0xff);
+  seed[1] = static_cast<std::uint8_t>(host >> 8);
+  return crypto::PrivateKey::from_seed(seed);
+}
 
 void write_files(const fs::path& folder, const std::vector<TestFile>& files, std::uint64_t seed) {
   for (const TestFile& file : files) {

@@ -15,6 +15,11 @@
 
 namespace warren::sim {
 
+/// In memory where there is such a place. The caller removes it.
+std::filesystem::path make_temporary_folder();
+/// The identity of the node on `host`.
+crypto::PrivateKey key_of(Host host);
+
 /// One file of a dataset made for a test.
 struct TestFile {
   std::string path;  ///< Relative.

@@ -1,0 +1,231 @@
+// Goal: whole nodes hold their target through churn, find each other again after a partition, and
+// give an attacker at most half of what they choose themselves, also after a restart.
+// Method: node::Node with its own store, bootstrap list, exchange, heartbeat and goodbye on the
+// virtual clock (keeping_network.hpp). manager_network_test.cpp has the same of managers alone,
+// which is fast enough for many seeds.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include "base/log.hpp"
+#include "keeping_network.hpp"
+
+namespace warren::sim {
+namespace {
+
+using Resident = KeepingNetwork::Resident;
+
+// A node that has just joined is not measured yet.
+constexpr Duration kSettleTime = 2min;
+constexpr Duration kLook = 5s;
+constexpr std::size_t kLinksAcross = 10;
+
+/// What SIM_HOURS says, else `otherwise`. An hour of 200 nodes takes about a minute.
+Duration hours_from_env(Duration otherwise) {
+  const char* text = std::getenv("SIM_HOURS");
+  return text == nullptr ? otherwise : std::chrono::hours(std::strtoull(text, nullptr, 10));
+}
+
+bool near_target(const KeepingNetwork& network, const Resident& resident) {
+  const std::size_t peers = network.peers(resident);
+  return peers + 2 >= network.target() && peers <= network.target() + 2;
+}
+
+/// Looks at all settled nodes, and how many of them were near their target.
+struct Held {
+  std::size_t looks = 0;
+  std::size_t near = 0;
+  std::size_t below = 0;
+  std::size_t least = SIZE_MAX;
+  std::size_t most = 0;
+  double share() const { return ratio(near); }
+  std::string text() const {
+    return fmt::format("within 2 of the target {:.2f} %, below {:.2f} %, {} to {} peers",
+                       100 * ratio(near), 100 * ratio(below), least, most);
+  }
+  double ratio(std::size_t of) const {
+    return looks == 0 ? 0 : static_cast<double>(of) / static_cast<double>(looks);
+  }
+  void look(const KeepingNetwork& network) {
+    for (const Resident* resident : network.live()) {
+      if (network.up(*resident) < kSettleTime) continue;
+      const std::size_t peers = network.peers(*resident);
+      ++looks;
+      least = std::min(least, peers);
+      most = std::max(most, peers);
+      near += near_target(network, *resident);
+      below += peers + 2 < network.target();
+    }
+  }
+};
+
+Held run_with_churn(KeepingNetwork& network, Duration time) {
+  Held held;
+  World& world = network.world;
+  constexpr Duration kChurn = 30s;
+  TimePoint churn_due = world.now() + kChurn;
+  for (const TimePoint end = world.now() + time; world.now() < end;) {
+    world.run_for(kLook);
+    held.look(network);
+    if (world.now() < churn_due) continue;
+    churn_due += kChurn;
+    network.churn();
+  }
+  return held;
+}
+
+std::size_t links_across(const KeepingNetwork& network) {
+  std::size_t links = 0;
+  for (const Resident* resident : network.live()) links += network.links_across(*resident);
+  return links / 2;
+}
+
+class Keeping : public testing::Test {
+ protected:
+  Keeping() { log::set_level(log::Level::kError); }
+};
+
+TEST_F(Keeping, WholeNodesHoldTheTargetThroughChurn) {
+  for (const std::uint64_t seed : seeds_from_env(1, 1)) {
+    KeepingNetwork network(seed, {});
+    network.world.run_for(10min);
+    const Held held = run_with_churn(network, hours_from_env(40min));
+    network.check_invariants();
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), held.text().c_str());
+    EXPECT_GE(held.share(), 0.95) << network.world.replay_hint();
+  }
+}
+
+TEST_F(Keeping, HalvesFindEachOtherWithinTwoMinutesAfterAPartition) {
+  for (const std::uint64_t seed : seeds_from_env(1, 1)) {
+    SCOPED_TRACE("SIM_SEED=" + std::to_string(seed));
+    KeepingNetwork network(seed, {});
+    network.world.run_for(20min);
+    EXPECT_GT(links_across(network), 0u);
+    network.partition();
+    network.world.run_for(10min);
+    EXPECT_EQ(links_across(network), 0u);
+    network.heal();
+    // A node that many seek at once has more than its target for a moment, since newcomers have
+    // their grace. Back is who was near its target since the halves found each other.
+    std::set<Host> back;
+    for (Duration done{}; done < 2min; done += 1s) {
+      network.world.run_for(1s);
+      if (links_across(network) < kLinksAcross) continue;
+      for (const Resident* resident : network.live()) {
+        if (near_target(network, *resident)) back.insert(resident->host);
+      }
+    }
+    Held held;
+    held.look(network);
+    const std::size_t nodes = network.live().size();
+    std::printf("seed %llu: %zu connections across, %zu of %zu nodes back; at that moment %s\n",
+                static_cast<unsigned long long>(seed), links_across(network), back.size(), nodes,
+                held.text().c_str());
+    EXPECT_GE(links_across(network), kLinksAcross);
+    EXPECT_EQ(back.size(), nodes);
+    EXPECT_EQ(held.below, 0u);
+    network.check_invariants();
+  }
+}
+
+/// The attackers' share of what nodes choose themselves.
+struct Shares {
+  double worst = 0;
+  double sum = 0;
+  std::size_t looks = 0;
+  std::size_t above_half = 0;
+  void add(double share) {
+    worst = std::max(worst, share);
+    sum += share;
+    ++looks;
+    above_half += share > 0.5;
+  }
+  void add(const Shares& other) {
+    worst = std::max(worst, other.worst);
+    sum += other.sum;
+    looks += other.looks;
+    above_half += other.above_half;
+  }
+  void print(const char* what) const {
+    std::printf(
+        "attackers among the chosen peers %s: worst %.1f %%, mean %.1f %%, above half %zu of %zu\n",
+        what, 100 * worst, 100 * sum / static_cast<double>(looks), above_half, looks);
+  }
+};
+
+struct AttackTimes {
+  std::size_t nodes = 30;
+  Duration calm = 30min;
+  Duration attack = 30min;
+  Duration after = 15min;
+};
+
+struct Attack {
+  Shares before_restart;
+  Shares after_restart;
+};
+
+Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
+  KeepingOptions options;
+  options.nodes = times.nodes;
+  options.networks = static_cast<std::uint32_t>(times.nodes);
+  options.attackers = 1'000;
+  KeepingNetwork network(seed, options);
+  Attack result;
+  const auto run = [&](Duration time, Shares& shares) {
+    for (Duration done{}; done < time; done += kLook) {
+      network.world.run_for(kLook);
+      for (const Resident* resident : network.live()) {
+        if (network.up(*resident) < kSettleTime) continue;
+        shares.add(network.attackers_share(*resident));
+      }
+    }
+  };
+  network.world.run_for(times.calm);
+  network.start_attack();
+  run(times.attack, result.before_restart);
+  network.restart_all();
+  run(times.after, result.after_restart);
+  network.check_invariants();
+  return result;
+}
+
+TEST_F(Keeping, AThousandAttackersGetAtMostHalfOfWhatANodeChooses) {
+  Attack all;
+  for (const std::uint64_t seed : seeds_from_env(1, 1)) {
+    const Attack attack = run_attack(seed, {});
+    EXPECT_LE(attack.before_restart.worst, 0.5) << "replay with SIM_SEED=" << seed;
+    EXPECT_LE(attack.after_restart.worst, 0.5) << "replay with SIM_SEED=" << seed;
+    all.before_restart.add(attack.before_restart);
+    all.after_restart.add(attack.after_restart);
+  }
+  all.before_restart.print("before the restart");
+  all.after_restart.print("after the restart");
+}
+
+TEST_F(Keeping, SameSeedGivesSameTrace) {
+  const auto trace = [](std::uint64_t seed) {
+    KeepingOptions options;
+    options.nodes = 20;
+    options.attackers = 40;
+    KeepingNetwork network(seed, options);
+    run_with_churn(network, 5min);
+    network.start_attack();
+    run_with_churn(network, 3min);
+    network.restart_all();
+    network.world.run_for(2min);
+    return network.world.trace_hash();
+  };
+  EXPECT_EQ(trace(7), trace(7));
+  EXPECT_NE(trace(7), trace(8));
+}
+
+}  // namespace
+}  // namespace warren::sim
