@@ -65,8 +65,11 @@ void put_control(msghdr& message, std::size_t& used, int level, int type, const 
 
 class RealDatagramSocket final : public DatagramSocket {
  public:
-  RealDatagramSocket(asio::any_io_executor executor, int fd, Endpoint local, bool gso)
-      : descriptor_(std::move(executor), fd),
+  /// Owns `fd`. With `parks`, what comes while nobody waits for it wakes nobody.
+  RealDatagramSocket(asio::any_io_executor executor, int fd, Endpoint local, bool gso, bool parks)
+      : descriptor_(std::move(executor)),
+        fd_(fd),
+        parks_(parks),
         local_(local),
         gso_(gso),
         buffer_(
@@ -75,6 +78,7 @@ class RealDatagramSocket final : public DatagramSocket {
       vectors_[i] = {buffer_.get() + i * kReceiveBufferBytes, kReceiveBufferBytes};
     }
   }
+  ~RealDatagramSocket() override { RealDatagramSocket::close(); }
 
   Endpoint local() const override { return local_; }
 
@@ -84,14 +88,13 @@ class RealDatagramSocket final : public DatagramSocket {
     for (;;) {
       const bool stop = co_await cancelled();
       if (stop) co_return fail(ErrorCode::kCancelled, "cancelled");
-      if (!descriptor_.is_open()) co_return fail(ErrorCode::kClosed, "the socket is closed");
+      if (!is_open()) co_return fail(ErrorCode::kClosed, "the socket is closed");
       const std::span<const ReceivedBatch> got = receive_now();
       had_more_ = !got.empty();
       if (!got.empty()) co_return got;
-      const auto [error] =
-          co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, kToken);
+      const auto error = co_await wait(asio::posix::stream_descriptor::wait_read);
       if (error == asio::error::operation_aborted) {
-        const ErrorCode code = descriptor_.is_open() ? ErrorCode::kCancelled : ErrorCode::kClosed;
+        const ErrorCode code = is_open() ? ErrorCode::kCancelled : ErrorCode::kClosed;
         co_return fail(code, "receive was ended");
       }
       if (error) co_return fail(ErrorCode::kIo, error.message());
@@ -99,7 +102,7 @@ class RealDatagramSocket final : public DatagramSocket {
   }
 
   Result<bool> try_send(const SendBatch& batch) override {
-    if (!descriptor_.is_open()) return fail(ErrorCode::kClosed, "the socket is closed");
+    if (!is_open()) return fail(ErrorCode::kClosed, "the socket is closed");
     WARREN_CHECK(batch.bytes.size() <= kBatchBytesMax);
     const std::size_t segment = batch.segment_bytes == 0 ? batch.bytes.size() : batch.segment_bytes;
     if (segment >= batch.bytes.size()) return send_one(batch, batch.bytes, 0);
@@ -121,12 +124,10 @@ class RealDatagramSocket final : public DatagramSocket {
   awaitable<Result<>> wait_writable() override {
     const bool stop = co_await cancelled();
     if (stop) co_return fail(ErrorCode::kCancelled, "cancelled");
-    if (!descriptor_.is_open()) co_return fail(ErrorCode::kClosed, "the socket is closed");
-    const auto [error] =
-        co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_write, kToken);
+    if (!is_open()) co_return fail(ErrorCode::kClosed, "the socket is closed");
+    const auto error = co_await wait(asio::posix::stream_descriptor::wait_write);
     if (!error) co_return Result<>{};
-    co_return fail(descriptor_.is_open() ? ErrorCode::kCancelled : ErrorCode::kClosed,
-                   "the wait was ended");
+    co_return fail(is_open() ? ErrorCode::kCancelled : ErrorCode::kClosed, "the wait was ended");
   }
 
   Result<> join_multicast(IpAddress group, std::uint32_t interface_index) override {
@@ -139,10 +140,31 @@ class RealDatagramSocket final : public DatagramSocket {
 
   void close() override {
     boost::system::error_code ignored;
-    descriptor_.close(ignored);
+    if (descriptor_.is_open()) {
+      descriptor_.close(ignored);
+    } else if (is_open()) {
+      ::close(fd_);
+    }
+    fd_ = -1;
   }
 
  private:
+  bool is_open() const { return fd_ >= 0; }
+
+  /// Asio tells its loop of every packet from when it has the descriptor, also while nobody waits.
+  awaitable<boost::system::error_code> wait(asio::posix::stream_descriptor::wait_type what) {
+    if (!descriptor_.is_open()) {
+      boost::system::error_code refused;
+      descriptor_.assign(fd_, refused);
+      if (refused) co_return refused;
+    }
+    ++waits_;
+    const auto [error] = co_await descriptor_.async_wait(what, kToken);
+    --waits_;
+    if (parks_ && waits_ == 0 && descriptor_.is_open()) descriptor_.release();
+    co_return error;
+  }
+
   std::span<const ReceivedBatch> receive_now() {
     for (std::size_t i = 0; i < kReceiveBuffers; ++i) {
       msghdr& header = messages_[i].msg_hdr;
@@ -157,8 +179,7 @@ class RealDatagramSocket final : public DatagramSocket {
     // ECONNREFUSED and its like are answers to something sent earlier: they cost one try each.
     int got = -1;
     for (int tries = 0; got < 0 && tries < 8; ++tries) {
-      got = ::recvmmsg(descriptor_.native_handle(), messages_.data(), kReceiveBuffers, MSG_DONTWAIT,
-                       nullptr);
+      got = ::recvmmsg(fd_, messages_.data(), kReceiveBuffers, MSG_DONTWAIT, nullptr);
       if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     }
     std::size_t count = 0;
@@ -223,7 +244,7 @@ class RealDatagramSocket final : public DatagramSocket {
     if (used == 0) message.msg_control = nullptr;
     // A pending error of an earlier datagram is reported once, in place of this send.
     for (int tries = 0; tries < 3; ++tries) {
-      if (::sendmsg(descriptor_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+      if (::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         return true;
       }
       if (errno != ECONNREFUSED) break;
@@ -279,7 +300,7 @@ class RealDatagramSocket final : public DatagramSocket {
     fill_sockaddr({group, 0, 0}, request.gr_group);
     const int level = group.is_v6() ? IPPROTO_IPV6 : IPPROTO_IP;
     const int name = join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP;
-    if (::setsockopt(descriptor_.native_handle(), level, name, &request, sizeof request) == 0 ||
+    if (::setsockopt(fd_, level, name, &request, sizeof request) == 0 ||
         (join && errno == EADDRINUSE)) {
       return {};
     }
@@ -289,7 +310,10 @@ class RealDatagramSocket final : public DatagramSocket {
                      errno));
   }
 
-  asio::posix::stream_descriptor descriptor_;
+  asio::posix::stream_descriptor descriptor_;  ///< Has `fd_`, except while it is parked.
+  int fd_;
+  bool parks_;
+  int waits_ = 0;
   Endpoint local_;
   bool gso_;
   bool gso_refused_ = false;
@@ -381,7 +405,9 @@ Result<std::unique_ptr<DatagramSocket>> bind_real_datagram(asio::any_io_executor
   length = sizeof address;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
   const Endpoint bound = *endpoint_of(reinterpret_cast<const sockaddr&>(address));
-  return std::make_unique<RealDatagramSocket>(std::move(executor), fd, bound, gso);
+  // A port that is shared is one on which everybody talks: its reader rests now and then.
+  const bool parks = options.reuse_port;
+  return std::make_unique<RealDatagramSocket>(std::move(executor), fd, bound, gso, parks);
 }
 
 }  // namespace warren::runtime
