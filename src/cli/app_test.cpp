@@ -174,7 +174,7 @@ TEST(App, TheDefaultConfigurationIsOneThatCheckTakes) {
   const Ran printed = run_words({"--home", home.path(), "config", "default"});
   EXPECT_EQ(printed.code, 0);
   const std::string file = home.write("printed.yaml", printed.out);
-  const Ran checked = run_words({"--home", home.path(), "config", "check", file, "--json"});
+  const Ran checked = run_words({"config", "check", "--home", home.path(), "--json", file});
   EXPECT_EQ(checked.code, 0) << checked.err;
   EXPECT_EQ(checked.lines().back()["exists"], true);
 }

@@ -49,6 +49,23 @@ void note_items(Output& output, const api::Json& items, std::uint64_t count,
   }
 }
 
+/// Asks for what takes its time, and shows how far it is. Errors: also of --progress.
+Result<api::Json> post_with_progress(Invocation& invocation, std::string target, api::Json body) {
+  WARREN_TRY(const ProgressChoice choice, progress_choice(invocation));
+  body["interval"] = choice.interval_seconds;
+  Output& output = invocation.output;
+  ProgressView view(output, choice.mode, choice.every_line);
+  invocation.session.on_status_wanted([&view] { view.show_now(); });
+  const auto show = [&](const api::Json& line) {
+    output.event(line);
+    view.update(line);
+  };
+  auto answer = invocation.session.call(
+      {.method = "POST", .target = std::move(target), .body = std::move(body)}, show);
+  invocation.session.on_status_wanted({});
+  return answer;
+}
+
 ExitCode run_share(Invocation& invocation) {
   Output& output = invocation.output;
   const std::string given = invocation.args.text("PATH");
@@ -56,21 +73,8 @@ ExitCode run_share(Invocation& invocation) {
   std::string path = std::filesystem::absolute(given, error).lexically_normal().string();
   if (error) return output.failure(system_error("cannot find " + given, error.value()), given);
   if (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  const auto choice = progress_choice(invocation);
-  if (!choice) return output.failure(choice.error());
-  ProgressView view(output, choice->mode, choice->every_line);
-  invocation.session.on_status_wanted([&view] { view.show_now(); });
-  const auto show = [&](const api::Json& line) {
-    output.event(line);
-    view.update(line);
-  };
-  const auto answer = invocation.session.call({.method = "POST",
-                                               .target = "/api/v1/shares",
-                                               .body = {{"path", path},
-                                                        {"name", invocation.args.text("name")},
-                                                        {"interval", choice->interval_seconds}}},
-                                              show);
-  view.end();
+  const auto answer = post_with_progress(invocation, "/api/v1/shares",
+                                         {{"path", path}, {"name", invocation.args.text("name")}});
   if (!answer) return invocation.session.failure(answer.error(), path);
   const std::uint64_t skipped = bytes_of(*answer, "skipped_count");
   note_items(output, (*answer)["skipped"], skipped, "not shared:");
@@ -119,19 +123,8 @@ ExitCode run_unshare(Invocation& invocation) {
 ExitCode run_verify(Invocation& invocation) {
   Output& output = invocation.output;
   const std::string reference = invocation.args.text("NAME|CID");
-  const auto choice = progress_choice(invocation);
-  if (!choice) return output.failure(choice.error());
-  ProgressView view(output, choice->mode, choice->every_line);
-  invocation.session.on_status_wanted([&view] { view.show_now(); });
-  const auto show = [&](const api::Json& line) {
-    output.event(line);
-    view.update(line);
-  };
-  const auto answer = invocation.session.call({.method = "POST",
-                                               .target = share_target(reference, "/verify"),
-                                               .body = {{"interval", choice->interval_seconds}}},
-                                              show);
-  view.end();
+  const auto answer =
+      post_with_progress(invocation, share_target(reference, "/verify"), api::Json::object());
   if (!answer) return invocation.session.failure(answer.error(), reference);
   const std::uint64_t bad = bytes_of(*answer, "bad_count");
   note_items(output, (*answer)["bad"], bad, "not as shared:");

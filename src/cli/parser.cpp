@@ -119,7 +119,8 @@ void add_options(CLI::App& app, std::span<const OptionSpec> specs,
       continue;
     }
     CLI::Option* option = app.add_option(name, slot.values);
-    option->type_size(1)->expected(1);
+    // One word each time it is named: what follows is an argument.
+    option->type_size(1)->expected(1)->allow_extra_args(false);
     if (!spec.is_argument()) {
       option->multi_option_policy(spec.kind == ValueKind::kList ? CLI::MultiOptionPolicy::TakeAll
                                                                 : CLI::MultiOptionPolicy::TakeLast);

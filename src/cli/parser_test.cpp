@@ -44,6 +44,27 @@ TEST(Parser, ReadsArgumentsAndOptions) {
   EXPECT_EQ(args.text("out"), "");
 }
 
+TEST(Parser, AnOptionTakesOneWordAndTheArgumentMayFollow) {
+  const auto check = parse_command_line({"config", "check", "--home", "/h", "FILE.yaml"});
+  ASSERT_TRUE(check) << check.error().message();
+  EXPECT_EQ(command_of(check).args.text("home"), "/h");
+  EXPECT_EQ(command_of(check).args.text("FILE"), "FILE.yaml");
+  const auto get =
+      parse_command_line({"get", "--from", "a", "--from", "b", "--out", "D", "photos", "--from=c"});
+  ASSERT_TRUE(get) << get.error().message();
+  EXPECT_EQ(command_of(get).args.list("from"), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(command_of(get).args.text("out"), "D");
+  EXPECT_EQ(command_of(get).args.text("CID|NAME"), "photos");
+  EXPECT_EQ(error_of({"get", "--out", "D", "photos", "more"}), "'more' is one argument too many");
+  EXPECT_EQ(error_of({"status", "--home", "/h", "more"}), "'more' is one argument too many");
+}
+
+TEST(Parser, OfAnOptionThatIsGivenTwiceTheLastCounts) {
+  const auto parsed = parse_command_line({"--home", "/a", "status", "--home", "/b"});
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(command_of(parsed).args.text("home"), "/b");
+}
+
 TEST(Parser, ShortOptionsAndSizesWork) {
   const auto ping = parse_command_line({"ping", "X", "-c", "5"});
   ASSERT_TRUE(ping) << ping.error().message();
