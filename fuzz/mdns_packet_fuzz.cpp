@@ -158,7 +158,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   one.handle(AddressesChanged{{Multiaddr::quic({IpAddress(), 4001, 0})}});
   one.handle(InterfacesChanged{{make_interface(1), make_interface(2)}});
   for (const std::uint32_t index : {1u, 2u}) {
-    one.handle(PacketReceived{index, {IpAddress::v4(10, 0, 0, 9), 5353, 0}, packet});
+    one.handle(PacketReceived{index, IpAddress::v4(10, 0, 0, 9), true, packet});
     one.pass(2s);
   }
 
