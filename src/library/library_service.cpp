@@ -407,7 +407,8 @@ void LibraryService::give_index() {
 }
 
 awaitable<void> LibraryService::write(IndexBatch batch, bool published) {
-  if (!co_await take_index()) co_return machine_.written(false, runtime_.now());
+  const auto taken = co_await take_index();
+  if (!taken) co_return machine_.written(false, runtime_.now());
   Revision revision = set_.revision();
   if (published) ++revision.number;
   const std::uint64_t complete_since = set_.complete_since();
