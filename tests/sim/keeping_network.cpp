@@ -128,7 +128,7 @@ void KeepingNetwork::churn() {
   for (const auto& resident : residents_) {
     if (!resident->node) {
       gone.push_back(resident.get());
-    } else if (resident->host > options_.entries) {
+    } else if (!is_entry(*resident)) {
       here.push_back(resident.get());
     }
   }

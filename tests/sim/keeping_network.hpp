@@ -63,6 +63,7 @@ class KeepingNetwork {
   void restart_all();
 
   std::vector<const Resident*> live() const;
+  bool is_entry(const Resident& resident) const { return resident.host <= options_.entries; }
   std::size_t target() const { return options_.manager.target_peers; }
   /// Peers that it is connected to and that are there.
   std::size_t peers(const Resident& of) const;
