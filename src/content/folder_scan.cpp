@@ -20,10 +20,12 @@ constexpr std::size_t kStepNamesMax = 4'096;
 }  // namespace
 
 Result<FolderScan> FolderScan::open(const std::string& path, const limits::Tree& tree_limits,
-                                    const limits::Content& content_limits) {
+                                    const limits::Content& content_limits,
+                                    std::function<bool(std::string_view)> leave_out) {
   FolderScan scan;
   scan.tree_limits_ = tree_limits;
   scan.content_limits_ = content_limits;
+  scan.leave_out_ = std::move(leave_out);
   WARREN_TRY(const FileInfo info, runtime::file_info(path));
   ScanItem root;
   root.kind = info.kind;
@@ -91,6 +93,7 @@ Result<> FolderScan::read_folder(std::size_t index, Progress& progress) {
   SiblingNames names(Alike::kNormalisation);
   const std::size_t first = items_.size();
   for (runtime::DirectoryItem& found : *listed) {
+    if (index == 0 && leave_out_ && leave_out_(found.name)) continue;
     std::string full = path.empty() ? found.name : path + '/' + found.name;
     auto allowed = check_name(found.name);
     if (allowed && full.size() > kPathBytesMax) {

@@ -30,9 +30,11 @@ struct ScanItem {
 /// Walks a folder in steps. One thread at a time.
 class FolderScan {
  public:
-  /// `path` is absolute and without symlinks. Errors: kNotFound, kDenied, kUnsupported.
+  /// `path` is absolute and without symlinks; `leave_out` as in ImportOptions. Errors: kNotFound,
+  /// kDenied, kUnsupported.
   static Result<FolderScan> open(const std::string& path, const limits::Tree& tree_limits,
-                                 const limits::Content& content_limits);
+                                 const limits::Content& content_limits,
+                                 std::function<bool(std::string_view)> leave_out = {});
 
   /// Reads a few more folders; false when all are read. Errors: kTooLarge.
   Result<bool> step(Progress& progress);
@@ -58,6 +60,7 @@ class FolderScan {
 
   limits::Tree tree_limits_;
   limits::Content content_limits_;
+  std::function<bool(std::string_view)> leave_out_;
   runtime::Directory base_;  ///< The root, or the folder that the root file stands in.
   std::string file_name_;    ///< Of a root that is a file; else empty.
   std::vector<ScanItem> items_;

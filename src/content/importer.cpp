@@ -326,8 +326,8 @@ boost::asio::awaitable<Result<Imported>> import_path(runtime::Runtime& runtime, 
   };
   auto opening = [&path, &options]() -> Result<Opened> {
     WARREN_TRY(std::string found, runtime::canonical_path(path));
-    WARREN_TRY(FolderScan scan,
-               FolderScan::open(found, options.tree_limits, options.content_limits));
+    WARREN_TRY(FolderScan scan, FolderScan::open(found, options.tree_limits, options.content_limits,
+                                                 options.leave_out));
     return Opened{std::move(found), std::move(scan)};
   };
   WARREN_CO_TRY(Opened opened, co_await runtime::run(pool, opening));

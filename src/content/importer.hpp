@@ -5,8 +5,10 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -52,6 +54,9 @@ struct Imported {
 struct ImportOptions {
   /// An earlier import of the same path: files with the same stamp are not read again.
   std::shared_ptr<const Imported> previous;
+  /// Names directly in the root that are no part of the dataset, nor listed in `skipped`. Called on
+  /// a thread of the pool. Unset: every name is a part.
+  std::function<bool(std::string_view name)> leave_out;
   limits::Tree tree_limits;
   limits::Content content_limits;
 };

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/check.hpp"
-#include "content/path_rules.hpp"
 #include "content/store_database.hpp"
 #include "content/tree_reader.hpp"
 
@@ -16,29 +15,8 @@ using storage::Database;
 using storage::Query;
 using storage::Transaction;
 
-constexpr const char* kShareColumns =
-    "SELECT shares.id, shares.name, datasets.root, shares.path, shares.added_ns, datasets.files, "
-    "datasets.bytes, (SELECT count(*) FROM stamps WHERE share_id = shares.id AND changed) "
-    "FROM shares JOIN datasets ON datasets.id = shares.dataset_id ";
-
 std::unexpected<Error> no_dataset(const Cid& root) {
   return fail(ErrorCode::kNotFound, fmt::format("no dataset {} is here", root.to_string()));
-}
-
-ShareInfo read_share(const Query& row) {
-  ShareInfo info;
-  info.id = row.integer(0);
-  info.name = row.text(1);
-  const auto root = Cid::from_bytes(row.bytes(2));
-  WARREN_CHECK(root);  // Only this file writes it.
-  info.root = *root;
-  info.path = row.text(3);
-  info.added_at = row.time(4);
-  info.files = row.natural(5);
-  info.bytes = row.natural(6);
-  info.files_changed = row.natural(7);
-  info.state = info.files_changed == 0 ? ShareState::kReady : ShareState::kChanged;
-  return info;
 }
 
 std::size_t memory_of(const Tree& tree) {
@@ -67,24 +45,7 @@ std::uint64_t file_count(const Tree& tree) {
       std::ranges::count(tree.entries, EntryKind::kFile, &Entry::kind));
 }
 
-Result<> check_share_name(const std::string& name, std::size_t bytes_max) {
-  const auto allowed = check_name(name);
-  if (allowed && name.size() <= bytes_max) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              allowed ? fmt::format("a share's name has at most {} bytes", bytes_max)
-                      : allowed.error().message(),
-              "give another one with --name");
-}
-
 }  // namespace
-
-std::string_view share_state_name(ShareState state) noexcept {
-  switch (state) {
-    case ShareState::kReady: return "ready";
-    case ShareState::kChanged: return "changed";
-  }
-  return "changed";
-}
 
 Store::Store(std::unique_ptr<Database> database, limits::Content limits)
     : limits_(limits), database_(std::move(database)) {}
@@ -101,206 +62,6 @@ Store::~Store() {
 Result<std::unique_ptr<Store>> Store::open(const std::string& path, limits::Content limits) {
   WARREN_TRY(auto database, open_store_database(path));
   return std::unique_ptr<Store>(new Store(std::move(database), limits));
-}
-
-// ------------------------------------------------------------------------------------- shares
-
-Result<ShareInfo> Store::add_share(const std::string& name, const Imported& imported,
-                                   WallTime now) {
-  WARREN_TRY_VOID(check_share_name(name, limits_.share_name_bytes_max));
-  WARREN_CHECK(imported.stamps.size() == imported.tree->entries.size());
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<ShareInfo> {
-    write_changes_locked();
-    Transaction transaction(*database_);
-    WARREN_TRY(const std::int64_t dataset, keep_dataset_locked(*imported.tree, imported.nodes));
-
-    std::int64_t share = 0;
-    std::int64_t old_dataset = 0;
-    {
-      Query find = database_->query("SELECT id, path, dataset_id FROM shares WHERE name = ?");
-      if (find.with(name).step()) {
-        if (find.text(1) != imported.path) {
-          return fail(ErrorCode::kConflict,
-                      fmt::format("the name '{}' is taken by {}", name, find.text(1)),
-                      "give another one with --name, or unshare that one first");
-        }
-        share = find.integer(0);
-        old_dataset = find.integer(2);
-      }
-    }
-    if (share == 0) {
-      database_
-          ->query(
-              "INSERT INTO shares(name, dataset_id, path, added_ns, started_ns) "
-              "VALUES(?, ?, ?, ?, ?)")
-          .with(name)
-          .with(dataset)
-          .with(imported.path)
-          .with(now)
-          .with(imported.started_ns)
-          .run();
-      share = database_->last_id();
-    } else {
-      database_->query("UPDATE shares SET dataset_id = ?, started_ns = ? WHERE id = ?")
-          .with(dataset)
-          .with(imported.started_ns)
-          .with(share)
-          .run();
-      database_->query("DELETE FROM stamps WHERE share_id = ?").with(share).run();
-      if (old_dataset != dataset) drop_if_unused(*database_, old_dataset);
-    }
-    for (std::size_t i = 0; i < imported.stamps.size(); ++i) {
-      if (imported.tree->entries[i].kind != EntryKind::kFile) continue;
-      const runtime::FileStamp& stamp = imported.stamps[i];
-      database_
-          ->query(
-              "INSERT INTO stamps(share_id, entry, size, mtime_ns, inode, "
-              "device) VALUES(?, ?, ?, ?, ?, ?)")
-          .with(share)
-          .with(i)
-          .with(stamp.size)
-          .with(stamp.mtime_ns)
-          .with(stamp.inode)
-          .with(stamp.device)
-          .run();
-    }
-    transaction.commit();
-    open_.erase(share);
-    cache_locked(imported.tree);
-    return find_share_locked(name);
-  });
-}
-
-std::vector<ShareInfo> Store::shares_locked() {
-  static const std::string kSql = std::string(kShareColumns) + "ORDER BY shares.name";
-  std::vector<ShareInfo> shares;
-  Query query = database_->query(kSql);
-  while (query.step()) shares.push_back(read_share(query));
-  return shares;
-}
-
-Result<std::vector<ShareInfo>> Store::shares() {
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<std::vector<ShareInfo>> {
-    write_changes_locked();
-    return shares_locked();
-  });
-}
-
-Result<ShareInfo> Store::find_share_locked(std::string_view name_or_cid) {
-  static const std::string kByName = std::string(kShareColumns) + "WHERE shares.name = ?";
-  static const std::string kByRoot =
-      std::string(kShareColumns) + "WHERE datasets.root = ? ORDER BY 8, shares.id";
-  {
-    Query query = database_->query(kByName);
-    if (query.with(name_or_cid).step()) return read_share(query);
-  }
-  if (const auto root = Cid::parse(name_or_cid)) {
-    const Bytes bytes = root->to_bytes();
-    Query query = database_->query(kByRoot);
-    if (query.with(bytes).step()) return read_share(query);
-  }
-  return fail(ErrorCode::kNotFound,
-              fmt::format("nothing is shared as '{}'", name_or_cid.substr(0, 255)),
-              "'warren shares' lists what is");
-}
-
-Result<ShareInfo> Store::find_share(std::string_view name_or_cid) {
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<ShareInfo> {
-    write_changes_locked();
-    return find_share_locked(name_or_cid);
-  });
-}
-
-Result<ShareInfo> Store::unshare(std::string_view name_or_cid) {
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<ShareInfo> {
-    write_changes_locked();
-    WARREN_TRY(ShareInfo info, find_share_locked(name_or_cid));
-    Transaction transaction(*database_);
-    database_->query("DELETE FROM shares WHERE id = ?").with(info.id).run();
-    drop_if_unused(*database_, info.root);
-    transaction.commit();
-    open_.erase(info.id);
-    return info;
-  });
-}
-
-Result<std::shared_ptr<const Imported>> Store::imported(std::int64_t share_id) {
-  auto imported = std::make_shared<Imported>();
-  Cid root;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = database_->guarded([&]() -> Result<> {
-      Query query = database_->query(
-          "SELECT datasets.root, shares.path, shares.started_ns FROM "
-          "shares JOIN datasets ON datasets.id = shares.dataset_id "
-          "WHERE shares.id = ?");
-      if (!query.with(share_id).step()) {
-        return fail(ErrorCode::kNotFound, fmt::format("no share has the id {}", share_id));
-      }
-      WARREN_TRY(root, Cid::from_bytes(query.bytes(0)));
-      imported->path = query.text(1);
-      imported->started_ns = query.integer(2);
-      return {};
-    });
-    if (!found) return fail(found.error());
-  }
-  WARREN_TRY(imported->tree, tree(root));
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<std::shared_ptr<const Imported>> {
-    imported->stamps = stamps_locked(share_id, imported->tree->entries.size());
-    // A file found changed, or found to hold other bytes under the same stamp, is not known.
-    Query query = database_->query("SELECT entry FROM stamps WHERE share_id = ? AND changed");
-    query.with(share_id);
-    while (query.step()) {
-      const std::uint64_t entry = query.natural(0);
-      if (entry < imported->stamps.size()) imported->stamps[entry] = {};
-    }
-    return imported;
-  });
-}
-
-void Store::mark_changed_locked(std::int64_t share_id, std::size_t entry) {
-  database_->query("UPDATE stamps SET changed = 1 WHERE share_id = ? AND entry = ?")
-      .with(share_id)
-      .with(entry)
-      .run();
-}
-
-void Store::write_changes_locked() {
-  const std::vector<ChangeLog::Change> changes = changes_->take();
-  if (changes.empty()) return;
-  Transaction transaction(*database_);
-  for (const ChangeLog::Change& change : changes) {
-    mark_changed_locked(change.share_id, change.entry);
-  }
-  transaction.commit();
-}
-
-Result<> Store::mark_changed(std::int64_t share_id, const std::vector<std::size_t>& entries) {
-  const std::lock_guard lock(mutex_);
-  return database_->guarded([&]() -> Result<> {
-    Transaction transaction(*database_);
-    for (const std::size_t entry : entries) mark_changed_locked(share_id, entry);
-    transaction.commit();
-    return {};
-  });
-}
-
-std::vector<runtime::FileStamp> Store::stamps_locked(std::int64_t share_id, std::size_t entries) {
-  std::vector<runtime::FileStamp> stamps(entries);
-  Query query = database_->query(
-      "SELECT entry, size, mtime_ns, inode, device FROM stamps WHERE share_id = ?");
-  query.with(share_id);
-  while (query.step()) {
-    const std::uint64_t entry = query.natural(0);
-    if (entry >= entries) continue;
-    stamps[entry] = {query.natural(1), query.integer(2), query.bits(3), query.bits(4)};
-  }
-  return stamps;
 }
 
 // ---------------------------------------------------------------------------- trees and leaves
@@ -364,19 +125,20 @@ Result<> Store::add_tree(const Cid& root, const std::vector<NodeBlock>& nodes) {
 }
 
 std::shared_ptr<const Tree> Store::cached_locked(const Cid& root) {
-  const auto found = std::ranges::find_if(
-      cache_, [&](const CachedTree& cached) { return cached.tree->root == root; });
-  if (found == cache_.end()) return nullptr;
-  cache_.splice(cache_.begin(), cache_, found);
-  return found->tree;
+  const auto found = cached_.find(root);
+  if (found == cached_.end()) return nullptr;
+  cache_.splice(cache_.begin(), cache_, found->second);
+  return found->second->tree;
 }
 
 void Store::cache_locked(const std::shared_ptr<const Tree>& tree) {
   if (cached_locked(tree->root)) return;
   cache_.push_front({tree, memory_of(*tree)});
+  cached_[tree->root] = cache_.begin();
   cache_bytes_ += cache_.front().bytes;
   while (cache_bytes_ > limits_.trees_cached_bytes_max) {
     cache_bytes_ -= cache_.back().bytes;
+    cached_.erase(cache_.back().tree->root);
     cache_.pop_back();
   }
 }
@@ -422,22 +184,35 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
 }
 
 Result<std::shared_ptr<const Dataset>> Store::open_dataset(const Cid& root) {
-  WARREN_TRY(std::vector<ShareInfo> candidates, shares());
-  std::erase_if(candidates, [&root](const ShareInfo& info) { return info.root != root; });
-  if (candidates.empty()) {
+  std::vector<ShareInfo> places;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = database_->guarded([&]() -> Result<> {
+      write_changes_locked();
+      places = places_locked(root);
+      return {};
+    });
+    if (!found) return fail(found.error());
+  }
+  if (places.empty()) {
     return fail(ErrorCode::kNotFound, fmt::format("{} is not shared here", root.to_string()));
   }
-  std::ranges::sort(candidates, {}, &ShareInfo::files_changed);
-  return open_first(std::move(candidates));
+  return open_first(std::move(places));
 }
 
 Result<std::shared_ptr<const Dataset>> Store::open_share(std::int64_t share_id) {
-  WARREN_TRY(std::vector<ShareInfo> candidates, shares());
-  std::erase_if(candidates, [share_id](const ShareInfo& info) { return info.id != share_id; });
-  if (candidates.empty()) {
-    return fail(ErrorCode::kNotFound, fmt::format("no share has the id {}", share_id));
+  std::optional<ShareInfo> share;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = database_->guarded([&]() -> Result<> {
+      write_changes_locked();
+      share = share_locked(share_id);
+      return {};
+    });
+    if (!found) return fail(found.error());
   }
-  return open_first(std::move(candidates));
+  if (!share) return fail(ErrorCode::kNotFound, fmt::format("no share has the id {}", share_id));
+  return open_first({*share});
 }
 
 // The first candidate whose folder can be opened; there is at least one candidate.
@@ -450,8 +225,8 @@ Result<std::shared_ptr<const Dataset>> Store::open_first(std::vector<ShareInfo> 
       const std::lock_guard lock(mutex_);
       if (auto open = open_[info.id].lock()) return open;
       auto stamps = database_->guarded([&]() -> Result<std::vector<runtime::FileStamp>> {
-        WARREN_TRY(const ShareInfo now, find_share_locked(info.name));
-        if (now.id != info.id || now.root != info.root) {
+        const auto now = share_locked(info.id);
+        if (!now || now->root != info.root || now->path != info.path) {
           return fail(ErrorCode::kNotFound, fmt::format("'{}' is another dataset now", info.name));
         }
         return stamps_locked(info.id, source.tree->entries.size());

@@ -1,5 +1,6 @@
 #pragma once
-// What this node has and what it is fetching, in one SQLite file: shares and where they lie, the
+// What this node has and what it is fetching, in one SQLite file: shares and entries of libraries
+// and where they lie, the
 // nodes of their trees, the stamps of their files, and transfers. Schema: migrations/, README.md.
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "content/dataset.hpp"
 #include "content/importer.hpp"
 #include "content/tree.hpp"
+#include "peers/access_rule.hpp"
 
 namespace warren::storage {
 class Database;
@@ -35,7 +37,7 @@ std::string_view share_state_name(ShareState state) noexcept;
 
 struct ShareInfo {
   std::int64_t id = 0;
-  std::string name;
+  std::string name;  ///< Of an entry of a library: '/' and its id.
   Cid root;
   std::string path;  ///< Absolute.
   WallTime added_at;
@@ -43,6 +45,7 @@ struct ShareInfo {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::uint64_t files_changed = 0;
+  peers::AccessRule audience;
 };
 
 enum class TransferState : std::uint8_t { kActive, kPaused, kCompleted, kFailed };
@@ -80,15 +83,34 @@ class Store {
   // ------------------------------------------------------------------------------- shares
 
   /// Remembers `imported` under `name`. The same path under the same name is brought up to date.
+  /// Without an `audience` the one that it had stays; of a new share it is the LAN.
   /// Errors: kConflict (the name is taken by another path), kInvalidArgument (not a name),
   /// kNotFound (`nodes` is empty and add_tree() was not called), kNoSpace, kIo.
-  Result<ShareInfo> add_share(const std::string& name, const Imported& imported, WallTime now);
+  Result<ShareInfo> add_share(const std::string& name, const Imported& imported, WallTime now,
+                              const std::optional<peers::AccessRule>& audience = std::nullopt);
   /// In order of name.
   Result<std::vector<ShareInfo>> shares();
   /// By name, or by CID in any text form. Errors: kNotFound.
   Result<ShareInfo> find_share(std::string_view name_or_cid);
   /// Forgets the share; the files are not touched. Errors: kNotFound.
   Result<ShareInfo> unshare(std::string_view name_or_cid);
+  /// Errors: kNotFound.
+  Result<ShareInfo> set_audience(std::string_view name_or_cid, const peers::AccessRule& audience);
+
+  // Entries of libraries are served as shares are, but the calls above do not know them.
+
+  /// Remembers `imported` as the entry `id`, in place of what it was before, wherever that lay.
+  /// Errors: as add_share(), without kConflict.
+  Result<ShareInfo> add_entry(const std::string& id, const Imported& imported,
+                              const peers::AccessRule& audience, WallTime now);
+  /// Errors: kNotFound.
+  Result<ShareInfo> find_entry(std::string_view id);
+  Result<> set_entry_audience(std::string_view id, const peers::AccessRule& audience);
+  /// The files are not touched. Errors: kNotFound.
+  Result<> remove_entry(std::string_view id);
+
+  // Of both.
+
   /// What was imported, for ImportOptions::previous: without nodes, and without the stamps of
   /// files that were found changed. Errors: kNotFound.
   Result<std::shared_ptr<const Imported>> imported(std::int64_t share_id);
@@ -102,9 +124,9 @@ class Store {
   Result<> add_tree(const Cid& root, const std::vector<NodeBlock>& nodes);
   /// Errors: kNotFound.
   Result<std::shared_ptr<const Tree>> tree(const Cid& root);
-  /// A share of this dataset, open for reading. Errors: kNotFound.
+  /// A share or entry of this dataset, open for reading. Errors: kNotFound.
   Result<std::shared_ptr<const Dataset>> open_dataset(const Cid& root);
-  /// One particular share, open for reading. Errors: kNotFound.
+  /// One particular share or entry, open for reading. Errors: kNotFound.
   Result<std::shared_ptr<const Dataset>> open_share(std::int64_t share_id);
   /// Number of node blocks of a dataset. Errors: kNotFound.
   Result<std::uint64_t> node_count(const Cid& root);
@@ -144,8 +166,18 @@ class Store {
 
   Store(std::unique_ptr<storage::Database> database, limits::Content limits);
   // Names that end in _locked need mutex_, and SQLite's exceptions pass through them.
+  template <class T, class F>
+  Result<T> change_shares(F change);
+  Result<ShareInfo> keep_share_locked(const std::optional<ShareInfo>& known,
+                                      const std::string& name, const Imported& imported,
+                                      WallTime now,
+                                      const std::optional<peers::AccessRule>& audience);
+  void forget_share_locked(const ShareInfo& info);
+  void set_audience_locked(std::int64_t share_id, const peers::AccessRule& audience);
   Result<ShareInfo> find_share_locked(std::string_view name_or_cid);
-  std::vector<ShareInfo> shares_locked();
+  std::optional<ShareInfo> share_named_locked(std::string_view name);
+  std::optional<ShareInfo> share_locked(std::int64_t id);
+  std::vector<ShareInfo> places_locked(const Cid& root);
   std::optional<DatasetRow> dataset_locked(const Cid& root);
   Result<std::int64_t> keep_dataset_locked(const Tree& tree, const std::vector<NodeBlock>& nodes);
   Result<std::shared_ptr<const Dataset>> open_first(std::vector<ShareInfo> candidates);
@@ -159,6 +191,7 @@ class Store {
   limits::Content limits_;
   std::unique_ptr<storage::Database> database_;
   std::list<CachedTree> cache_;  ///< Last used first.
+  std::unordered_map<Cid, std::list<CachedTree>::iterator> cached_;
   std::size_t cache_bytes_ = 0;
   std::unordered_map<std::int64_t, std::weak_ptr<const Dataset>> open_;  ///< By share.
   std::shared_ptr<ChangeLog> changes_ = std::make_shared<ChangeLog>();

@@ -107,7 +107,8 @@ class VerifyJob {
 
 boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Store& store,
                                                   std::string path, std::string name,
-                                                  std::shared_ptr<Progress> progress) {
+                                                  std::shared_ptr<Progress> progress,
+                                                  std::optional<peers::AccessRule> audience) {
   struct Known {
     std::string path;
     std::string name;
@@ -137,8 +138,8 @@ boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Sto
   WARREN_CO_TRY(Imported imported,
                 co_await import_path(runtime, known.path, std::move(options), progress));
   const WallTime now = runtime.wall_now();
-  auto keeping = [&store, &known, &imported, now] {
-    return store.add_share(known.name, imported, now);
+  auto keeping = [&store, &known, &imported, &audience, now] {
+    return store.add_share(known.name, imported, now, audience);
   };
   Shared shared;
   WARREN_CO_TRY(shared.info, co_await runtime::run(runtime.pool(), keeping));
@@ -146,6 +147,31 @@ boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Sto
   shared.skipped_count = imported.skipped_count;
   shared.bytes_hashed = imported.bytes_hashed;
   co_return shared;
+}
+
+boost::asio::awaitable<Result<Cid>> import_entry(runtime::Runtime& runtime, Store& store,
+                                                 std::string id, std::string path,
+                                                 peers::AccessRule audience,
+                                                 std::function<bool(std::string_view)> leave_out,
+                                                 std::shared_ptr<Progress> progress) {
+  ImportOptions options;
+  options.leave_out = std::move(leave_out);
+  auto looking = [&]() -> Result<> {
+    WARREN_TRY(path, runtime::canonical_path(path));
+    const auto known = store.find_entry(id);
+    if (!known && known.error().code() != ErrorCode::kNotFound) return fail(known.error());
+    if (known && known->path == path) {
+      WARREN_TRY(options.previous, store.imported(known->id));
+    }
+    return {};
+  };
+  WARREN_CO_TRY_VOID(co_await runtime::run(runtime.pool(), looking));
+  WARREN_CO_TRY(const Imported imported,
+                co_await import_path(runtime, path, std::move(options), progress));
+  const WallTime now = runtime.wall_now();
+  auto keeping = [&] { return store.add_entry(id, imported, audience, now); };
+  WARREN_CO_TRY(const ShareInfo info, co_await runtime::run(runtime.pool(), keeping));
+  co_return info.root;
 }
 
 boost::asio::awaitable<Result<Verified>> verify_share(runtime::Runtime& runtime, Store& store,

@@ -2,8 +2,11 @@
 // Sharing and re-checking as whole operations on the store.
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "content/importer.hpp"
@@ -20,10 +23,21 @@ struct Shared {
 
 /// Imports `path` and keeps it in `store` under `name` (empty: the last name of the path). What
 /// the store knows of the same path is not hashed again. Also brings a changed share up to date.
+/// `audience`: as in Store::add_share().
 /// Errors and Cancel: as import_path() and Store::add_share(). `runtime` and `store` outlive it.
 boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Store& store,
                                                   std::string path, std::string name,
-                                                  std::shared_ptr<Progress> progress);
+                                                  std::shared_ptr<Progress> progress,
+                                                  std::optional<peers::AccessRule> audience = {});
+
+/// Imports the folder at `path` without what is directly in it and `leave_out` names, and keeps it
+/// in `store` as the entry `id` of a library. What the store knows of the entry at the same path is
+/// not hashed again. Errors and Cancel: as import_path() and Store::add_entry().
+boost::asio::awaitable<Result<Cid>> import_entry(runtime::Runtime& runtime, Store& store,
+                                                 std::string id, std::string path,
+                                                 peers::AccessRule audience,
+                                                 std::function<bool(std::string_view)> leave_out,
+                                                 std::shared_ptr<Progress> progress);
 
 struct Verified {
   ShareInfo info;
