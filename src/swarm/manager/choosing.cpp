@@ -11,6 +11,8 @@ namespace {
 /// Among how many of those proven for longest a die decides, so that nobody can tell beforehand
 /// whom exactly we dial.
 constexpr std::size_t kVeteranChoices = 4;
+/// While the densest networks have more than their share, feelers go out so much more often.
+constexpr int kFasterWhenDense = 4;
 /// A node with fewer peers than that takes whom it gets.
 constexpr std::size_t kChoosyFrom = 4;
 
@@ -27,7 +29,10 @@ void ConnectionManager::dial(Pass& pass) {
 
   if (!feeler_due_) feeler_due_ = now + jittered(config_.feeler_interval);
   if (now < *feeler_due_) return;
-  feeler_due_ = now + jittered(config_.feeler_interval);
+  const std::size_t chosen = pass.tally.outbound + pass.tally.dials;
+  const bool too_dense = pass.tally.dense > dense_max(chosen);
+  feeler_due_ = now + jittered(too_dense ? config_.feeler_interval / kFasterWhenDense
+                                         : config_.feeler_interval);
   if (dials_.size() >= config_.dials_max) return;
   const std::optional<Choice> choice = choose_feeler(pass.tally, pass.now);
   if (choice) start(*choice, pass);
@@ -161,6 +166,8 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose_feeler(const 
   // While peers are missing, every dial is a test of an address anyway.
   if (tally.connected + tally.dials < target()) return std::nullopt;
   if (tally.counted + tally.dials_counted >= config_.max_peers) return std::nullopt;
+  // Where the densest networks have more than their share, one of another network comes to stay.
+  if (tally.dense > dense_max(tally.outbound + tally.dials)) return choose_any(tally, now);
   const peers::Peer* peer =
       book_.choose(peers::Table::kNew, now.civil, [&](const peers::Peer& candidate) {
         return is_free(candidate.id, now) &&

@@ -85,6 +85,24 @@ TEST(Networks, WhereNobodyElseAnswersTheDensestNetworksServe) {
   EXPECT_EQ(rig.manager().counts().connected, 16u);
 }
 
+TEST(Networks, WhenOthersAnswerAgainTheyComeBesidesTheDensestNetworks) {
+  Rig rig;
+  learn_dense(rig);
+  Rig::Done done = rig.next();
+  for (int rounds = 0; !done.nothing() && rounds < 1'000; ++rounds) {
+    for (const std::uint32_t i : done.dialled) rig.answer(i, i < 10'000);
+    done = rig.next();
+  }
+  rig.run(1h);
+  std::size_t others = 0;
+  std::size_t all = 0;
+  for (const auto& [group, count] : rig.manager().outbound_groups()) {
+    all += count;
+    if (group >= peers::network_group(address(1'000, 1))) others += count;
+  }
+  EXPECT_GE(2 * others, all);
+}
+
 TEST(Networks, WhenOthersGoTheDensestNetworksGiveUpWhatIsTooMuch) {
   Rig rig;
   learn_dense(rig);
