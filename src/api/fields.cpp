@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "node/escape.hpp"
 
 namespace warren::api {
@@ -70,6 +72,34 @@ std::vector<std::string> Fields::texts(std::string_view name, std::size_t most) 
   }
   if (!good) wrong(name, fmt::format("must be a list of at most {} texts", most));
   return all;
+}
+
+std::optional<bool> Fields::flag(std::string_view name) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_boolean()) return value->get<bool>();
+  wrong(name, "must be true or false");
+  return std::nullopt;
+}
+
+std::optional<std::string> Fields::optional_text(std::string_view name) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  return text(name);
+}
+
+std::optional<std::map<std::string, std::string, std::less<>>> Fields::texts_by_name(
+    std::string_view name, std::size_t most) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  std::map<std::string, std::string, std::less<>> texts;
+  if (value->is_object() && value->size() <= most &&
+      std::ranges::all_of(*value, [](const Json& item) { return is_text(item); })) {
+    for (const auto& [key, item] : value->items()) texts.emplace(key, item.get<std::string>());
+    return texts;
+  }
+  wrong(name, fmt::format("must be an object of at most {} texts", most));
+  return std::nullopt;
 }
 
 Result<> Fields::finish() const {

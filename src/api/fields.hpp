@@ -2,6 +2,7 @@
 // Reads the fields of a request's body. Every field must be known, of its type and in its range.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,6 +29,13 @@ class Fields {
   Duration seconds(std::string_view name, Duration fallback, Duration least, Duration most);
   /// A list of at most `most` texts. Absent: empty.
   std::vector<std::string> texts(std::string_view name, std::size_t most);
+
+  /// Absent or null: unset.
+  std::optional<bool> flag(std::string_view name);
+  std::optional<std::string> optional_text(std::string_view name);
+  /// An object of at most `most` texts. Absent or null: unset.
+  std::optional<std::map<std::string, std::string, std::less<>>> texts_by_name(
+      std::string_view name, std::size_t most);
 
   /// Errors: kInvalidArgument naming the field.
   Result<> finish() const;

@@ -25,6 +25,7 @@ void add_node_routes(Router& router, node::Node& node, const Surroundings& aroun
 void add_config_routes(Router& router, node::Node& node, node::ConfigReload& config,
                        const node::Paths& paths);
 void add_peer_routes(Router& router, node::Node& node);
+void add_library_routes(Router& router, node::Node& node);
 void add_share_routes(Router& router, node::Node& node);
 void add_transfer_routes(Router& router, node::Node& node);
 

@@ -32,6 +32,7 @@ Router make_router(node::Node& node, Surroundings around) {
   if (around.config != nullptr) add_config_routes(router, node, *around.config, around.paths);
   add_peer_routes(router, node);
   add_share_routes(router, node);
+  add_library_routes(router, node);
   add_transfer_routes(router, node);
   return router;
 }

@@ -141,6 +141,47 @@ Json share_view(const content::ShareInfo& share) {
               {"added", time_text(share.added_at)}};
 }
 
+Json folder_view(const library::FolderView& view) {
+  const library::FolderSettings& settings = view.folder.settings;
+  Json left_out = Json::array();
+  for (const auto& [name, why] : view.left_out) {
+    left_out.push_back(Json{{"name", name}, {"message", why}});
+  }
+  return Json{{"path", settings.path},
+              {"entries", view.entries},
+              {"audience", settings.audience.to_string()},
+              {"topic", settings.topic},
+              {"sentinel", settings.sentinel.file},
+              {"sentinel_format", std::string(library::format_name(settings.sentinel.format))},
+              {"sentinel_required", settings.sentinel.required},
+              {"expected", settings.expected},
+              {"watched", view.watched},
+              {"problem", view.problem},
+              {"left_out", std::move(left_out)},
+              {"added", time_text(view.folder.added_at)}};
+}
+
+Json listing_view(const library::Listing& listing) {
+  return Json{{"id", listing.id},
+              {"name", listing.name},
+              {"version", listing.version},
+              {"topic", listing.topic},
+              {"bytes", listing.bytes},
+              {"files", listing.files},
+              {"cid", listing.root ? Json(listing.root->to_string()) : Json(nullptr)},
+              {"downloaded", listing.downloaded},
+              {"installed", listing.installed},
+              {"availability", std::string(library::availability_name(listing.availability))}};
+}
+
+Json entry_view(const library::EntryView& view) {
+  Json entry = listing_view(view.entry.published.listing);
+  entry["folder"] = view.folder;
+  entry["work"] = std::string(library::work_name(view.work));
+  entry["problem"] = view.problem;
+  return entry;
+}
+
 Json skipped_view(const std::vector<content::Skipped>& skipped) {
   Json list = Json::array();
   for (const content::Skipped& item : skipped) {

@@ -5,6 +5,7 @@
 #include "api/exchange.hpp"
 #include "content/store.hpp"
 #include "content/verify.hpp"
+#include "library/library_service.hpp"
 #include "node/config_schema.hpp"
 #include "node/doctor.hpp"
 #include "node/node_types.hpp"
@@ -23,6 +24,10 @@ Json ban_view(const peers::Ban& ban);
 /// A source of peers with what it saw.
 Json discovery_view(const node::DiscoveryView& source);
 Json share_view(const content::ShareInfo& share);
+/// A library folder, and an entry of one.
+Json folder_view(const library::FolderView& view);
+Json entry_view(const library::EntryView& view);
+Json listing_view(const library::Listing& listing);
 Json skipped_view(const std::vector<content::Skipped>& skipped);
 /// A progress line of an import or verification: `phase` is "hashing" or "verifying". The rate is
 /// the average over `elapsed`.

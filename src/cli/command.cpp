@@ -71,7 +71,7 @@ std::span<const CommandSpec> commands() {
                                     peers_command(),    connect_command(),   disconnect_command(),
                                     ping_command(),     perf_command(),      share_command(),
                                     shares_command(),   unshare_command(),   verify_command(),
-                                    get_command(),      transfers_command(), pause_command(),
+                                    library_command(), get_command(),      transfers_command(), pause_command(),
                                     resume_command(),   cancel_command(),    config_command(),
                                     discover_command(), doctor_command(),    interop_command()};
   return kCommands;

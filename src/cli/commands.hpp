@@ -17,6 +17,7 @@ CommandSpec share_command();       // command_shares.cpp
 CommandSpec shares_command();      //
 CommandSpec unshare_command();     //
 CommandSpec verify_command();      //
+CommandSpec library_command();     // command_library.cpp
 CommandSpec get_command();         // command_get.cpp
 CommandSpec transfers_command();   // command_transfers.cpp
 CommandSpec pause_command();       //

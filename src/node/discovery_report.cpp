@@ -39,7 +39,8 @@ std::string discovery_report(const NodeStatus& status) {
 }
 
 std::string discovery_advice() {
-  return "'warren doctor', or 'warren connect /ip4/ADDRESS/udp/PORT/quic-v1/p2p/ID' with an address "
+  return "'warren doctor', or 'warren connect /ip4/ADDRESS/udp/PORT/quic-v1/p2p/ID' with an "
+         "address "
          "that 'warren status' lists on the other machine";
 }
 

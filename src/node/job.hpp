@@ -43,4 +43,21 @@ class Job {
   std::unique_ptr<runtime::Signal> done_;
 };
 
+/// Has the node stop the work when it ends itself, as long as this lives.
+class Stoppable {
+ public:
+  Stoppable(std::set<std::shared_ptr<content::Progress>>& running,
+            std::shared_ptr<content::Progress> progress)
+      : running_(running), progress_(std::move(progress)) {
+    running_.insert(progress_);
+  }
+  ~Stoppable() { running_.erase(progress_); }
+  Stoppable(const Stoppable&) = delete;
+  Stoppable& operator=(const Stoppable&) = delete;
+
+ private:
+  std::set<std::shared_ptr<content::Progress>>& running_;
+  std::shared_ptr<content::Progress> progress_;
+};
+
 }  // namespace warren::node

@@ -69,6 +69,7 @@ awaitable<Result<>> Node::start() {
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));
   WARREN_CO_TRY_VOID(co_await transfers_->open());
 
+  WARREN_CO_TRY_VOID(co_await open_libraries());
   protocols::serve_ping(swarm_);
   serve_measurements(options_.measure);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
@@ -95,6 +96,7 @@ awaitable<void> Node::stop() {
     if (entry.problem.empty()) co_await entry.source->stop();
   }
   for (const auto& progress : job_progress_) progress->stop = true;
+  if (libraries_) co_await libraries_->close();
   co_await tasks_.join();
   if (transfers_) co_await transfers_->close();
   co_await keeper_.stop();

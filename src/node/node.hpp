@@ -19,6 +19,7 @@
 #include "discovery/exchange/exchange_source.hpp"
 #include "discovery/manual_source.hpp"
 #include "discovery/mdns/mdns_service.hpp"
+#include "library/library_service.hpp"
 #include "node/events.hpp"
 #include "node/job.hpp"
 #include "node/node_types.hpp"
@@ -40,6 +41,15 @@ struct ListenAddress {
   bool required = true;
 };
 
+/// Of LibraryOptions what is not the node's own.
+struct LibraryPart {
+  std::string database = ":memory:";
+  library::LibraryTimes times;
+  limits::Library limits;
+  /// Unset: changes are found by scans alone.
+  std::function<awaitable<Result<std::unique_ptr<runtime::TreeWatch>>>(std::string path)> watch;
+};
+
 struct NodeOptions {
   std::vector<ListenAddress> listen;
   /// Who may measure this node (perf, echo).
@@ -51,6 +61,7 @@ struct NodeOptions {
   discovery::BootstrapOptions bootstrap;
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.
   std::string database;
+  LibraryPart library;
   /// Where downloads go unless a request says otherwise; absolute, made if missing.
   std::string download_dir;
   swarm::SwarmConfig swarm;
@@ -180,6 +191,11 @@ class Node final : private discovery::PeerSink {
   /// The files stay. Errors: kNotFound.
   awaitable<Result<content::ShareInfo>> unshare(std::string name_or_cid);
 
+  /// Library folders and their entries. Only after start() succeeded.
+  library::LibraryService& libraries() { return *libraries_; }
+  /// "lan", "anyone", "trusted", or peers as find_peer() takes them. Errors: AccessRule::parse.
+  Result<peers::AccessRule> parse_audience(std::string_view text) const;
+
   // ----------------------------------------------------------------------------- transfers
 
   /// Begins a download, or finds the one under way. Errors: kInvalidArgument; reach() for a
@@ -230,6 +246,9 @@ class Node final : private discovery::PeerSink {
   std::vector<PeerId> not_asked_yet();
   awaitable<void> dial_for_search(PeerId peer);
   awaitable<void> rehash_changed_shares();
+  awaitable<Result<>> open_libraries();
+  awaitable<Result<Cid>> hash_entry(std::string folder, std::string id);
+  awaitable<void> forget_entry(std::string id);
   awaitable<void> count_shares();
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name);
   awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid);
@@ -255,6 +274,7 @@ class Node final : private discovery::PeerSink {
   PeerKeeper keeper_;
   std::unique_ptr<content::Store> store_;
   std::unique_ptr<transfer::TransferManager> transfers_;
+  std::unique_ptr<library::LibraryService> libraries_;
   std::vector<Source> sources_;
   discovery::ManualSource* manual_ = nullptr;  // One of sources_, as the next three.
   discovery::BeaconService* beacon_ = nullptr;

@@ -20,20 +20,14 @@ class JobSlot {
  public:
   JobSlot(std::size_t& count, std::set<std::shared_ptr<content::Progress>>& running,
           std::shared_ptr<content::Progress> progress)
-      : count_(count), running_(running), progress_(std::move(progress)) {
-    running_.insert(progress_);
-  }
-  ~JobSlot() {
-    running_.erase(progress_);
-    --count_;
-  }
+      : count_(count), stoppable_(running, std::move(progress)) {}
+  ~JobSlot() { --count_; }
   JobSlot(const JobSlot&) = delete;
   JobSlot& operator=(const JobSlot&) = delete;
 
  private:
   std::size_t& count_;
-  std::set<std::shared_ptr<content::Progress>>& running_;
-  std::shared_ptr<content::Progress> progress_;
+  Stoppable stoppable_;
 };
 
 }  // namespace

@@ -2,12 +2,17 @@
 
 #include "node/machine/options.hpp"
 #include "node/machine/transports.hpp"
+#include "runtime/tree_watch.hpp"
 
 namespace warren::node {
 namespace {
 
-NodeOptions adjusted(const MachineOptions& options, resources::Manager& resources) {
+NodeOptions adjusted(const MachineOptions& options, runtime::RealRuntime& runtime,
+                     resources::Manager& resources) {
   NodeOptions made = node_options(options.config, options.paths, resources);
+  made.library.watch = [&runtime, most = made.library.limits.watches_max](std::string path) {
+    return runtime::make_tree_watch(runtime.context(), runtime, std::move(path), most);
+  };
   if (options.adjust) options.adjust(made);
   return made;
 }
@@ -18,7 +23,7 @@ Machine::Machine(const MachineOptions& options, const crypto::PrivateKey& identi
     : resources_(
           [this] { return runtime_.now(); },
           {.limits = resource_limits(options.config, options.descriptors_max), .report = {}}),
-      node_(runtime_, identity, adjusted(options, resources_)) {}
+      node_(runtime_, identity, adjusted(options, runtime_, resources_)) {}
 
 Result<std::unique_ptr<Machine>> Machine::make(const MachineOptions& options,
                                                const crypto::PrivateKey& identity) {

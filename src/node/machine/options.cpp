@@ -95,6 +95,7 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
   made.bootstrap.peers = bootstrap_peers(config);
   made.bootstrap.times = bootstrap_times(config);
   made.database = paths.database_file();
+  made.library.database = paths.state_dir + "/library.db";
   made.keeper.database =
       config.peer_store_path.empty() ? paths.state_dir + "/peers.db" : config.peer_store_path;
   made.keeper.manager = manager_config(config);
