@@ -39,6 +39,7 @@ struct Summary {
   Revision revision;
   SetDigest digest;
   std::uint64_t count = 0;
+  auto operator<=>(const Summary&) const = default;
 };
 
 /// What changed from one revision (not included) to another. Applying it twice, or to a set that
