@@ -137,8 +137,8 @@ std::vector<Multiaddr> BootstrapMachine::next(
     if (entry.state == State::kDialling) continue;
     look_at(entry, entry.peer && is_connected(*entry.peer), now);
   }
-  dial_all_ = connected_peers < times_.min_peers ||
-              std::ranges::any_of(entries_, [](const auto& entry) { return entry.lost; });
+  const bool lost = std::ranges::any_of(entries_, [](const auto& entry) { return entry.lost; });
+  dial_all_ = connected_peers < times_.min_peers || (lost && connected_peers < times_.enough_peers);
   if (now >= look_at_) look_at_ = now + times_.monitor_interval;
 
   std::vector<Multiaddr> dials;

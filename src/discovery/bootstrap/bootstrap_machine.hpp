@@ -21,6 +21,9 @@ namespace warren::discovery {
 struct BootstrapTimes {
   /// Connected peers of any kind below which the list is dialled.
   std::size_t min_peers = 1;
+  /// Connected peers from which on an entry that was lost is not dialled again: it is there for
+  /// those who have nobody, and everybody's in the network.
+  std::size_t enough_peers = 16;
   /// Wait after a failed dial: doubles from the least to the most, with a fifth of jitter.
   Duration retry_interval = 5s;
   Duration max_retry_interval = 1h;
@@ -107,7 +110,7 @@ class BootstrapMachine {
   std::mt19937_64& rng_;
   std::vector<BootstrapEntry> entries_;
   std::size_t dials_ = 0;
-  bool dial_all_ = false;  ///< At the last look too few peers were there, or one was lost.
+  bool dial_all_ = false;  ///< At the last look too few peers were there.
   TimePoint look_at_{};    ///< The next look.
 };
 

@@ -119,6 +119,20 @@ TEST_F(BootstrapMachineTest, ASuccessResetsTheWait) {
   EXPECT_LE(machine.entries().front().next_try, now + 6s);
 }
 
+TEST_F(BootstrapMachineTest, WhoHasEnoughPeersDoesNotSeekALostOneAgain) {
+  BootstrapMachine machine = make({one});
+  ASSERT_THAT(next(machine), ElementsAre(one));
+  answer(machine, one, peer(1));
+  ASSERT_THAT(next(machine), IsEmpty());
+  connected.clear();
+  others = 16;
+  now += 1h;
+  EXPECT_THAT(next(machine), IsEmpty());
+  others = 15;
+  now = machine.next_wake();
+  EXPECT_THAT(next(machine), ElementsAre(one));
+}
+
 TEST_F(BootstrapMachineTest, APeerThatClosesAtOnceIsDialledMoreAndMoreSeldom) {
   BootstrapMachine machine = make({one});
   others = 3;

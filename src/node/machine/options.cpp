@@ -52,6 +52,7 @@ discovery::BootstrapTimes bootstrap_times(const Config& config) {
   times.min_peers = config.bootstrap_min_peers;
   times.retry_interval = config.bootstrap_retry_interval;
   times.max_retry_interval = config.bootstrap_max_retry_interval;
+  times.enough_peers = manager_config(config).target_peers;
   return times;
 }
 
