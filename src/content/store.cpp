@@ -184,20 +184,11 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
 }
 
 Result<std::shared_ptr<const Dataset>> Store::open_dataset(const Cid& root) {
-  std::vector<ShareInfo> places;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = database_->guarded([&]() -> Result<> {
-      write_changes_locked();
-      places = places_locked(root);
-      return {};
-    });
-    if (!found) return fail(found.error());
-  }
-  if (places.empty()) {
+  WARREN_TRY(std::vector<ShareInfo> found, places(root));
+  if (found.empty()) {
     return fail(ErrorCode::kNotFound, fmt::format("{} is not shared here", root.to_string()));
   }
-  return open_first(std::move(places));
+  return open_first(std::move(found));
 }
 
 Result<std::shared_ptr<const Dataset>> Store::open_share(std::int64_t share_id) {
@@ -261,7 +252,7 @@ Result<std::vector<NodeBlock>> Store::nodes(const Cid& root, std::uint64_t first
   std::vector<NodeBlock> nodes;
   if (root.codec == Codec::kRaw) {
     if (first > 0 || count == 0) return nodes;
-    WARREN_TRY(Bytes leaf, read_node(root));
+    WARREN_TRY(Bytes leaf, read_node(root, root));
     nodes.push_back({root, std::move(leaf)});
     return nodes;
   }
@@ -286,8 +277,8 @@ Result<std::vector<NodeBlock>> Store::nodes(const Cid& root, std::uint64_t first
   });
 }
 
-Result<Bytes> Store::read_node(const Cid& cid) {
-  if (cid.codec == Codec::kRaw) {
+Result<Bytes> Store::read_node(const Cid& root, const Cid& cid) {
+  if (cid.codec == Codec::kRaw && cid == root) {
     WARREN_TRY(const std::shared_ptr<const Dataset> dataset, open_dataset(cid));
     const std::uint64_t leaves = dataset->tree().leaves.size();
     Bytes leaf(dataset->tree().bytes_total);
@@ -297,8 +288,11 @@ Result<Bytes> Store::read_node(const Cid& cid) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<Bytes> {
     const Bytes name = cid.to_bytes();
-    Query query = database_->query("SELECT bytes FROM nodes WHERE cid = ?");
-    if (!query.with(name).step()) {
+    const Bytes root_name = root.to_bytes();
+    Query query = database_->query(
+        "SELECT nodes.bytes FROM nodes JOIN dataset_nodes ON node_id = nodes.id "
+        "JOIN datasets ON datasets.id = dataset_id WHERE cid = ? AND root = ?");
+    if (!query.with(name).with(root_name).step()) {
       return fail(ErrorCode::kNotFound, fmt::format("no block {} is here", cid.to_string()));
     }
     return query.bytes(0);

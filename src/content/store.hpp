@@ -3,6 +3,7 @@
 // and where they lie, the
 // nodes of their trees, the stamps of their files, and transfers. Schema: migrations/, README.md.
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -46,6 +47,11 @@ struct ShareInfo {
   std::uint64_t bytes = 0;
   std::uint64_t files_changed = 0;
   peers::AccessRule audience;
+
+  /// What a peer is told that it is called: an entry by its id.
+  std::string_view shared_as() const {
+    return std::string_view(name).substr(name.starts_with('/') ? 1 : 0);
+  }
 };
 
 enum class TransferState : std::uint8_t { kActive, kPaused, kCompleted, kFailed };
@@ -111,6 +117,11 @@ class Store {
 
   // Of both.
 
+  /// Where the dataset lies, and who may fetch it from there; those with the fewest changed files
+  /// first. Empty when it is neither shared nor an entry.
+  Result<std::vector<ShareInfo>> places(const Cid& root);
+  /// Another number after each change of what places() gives. Any thread, without waiting.
+  std::uint64_t generation() const noexcept { return generation_; }
   /// What was imported, for ImportOptions::previous: without nodes, and without the stamps of
   /// files that were found changed. Errors: kNotFound.
   Result<std::shared_ptr<const Imported>> imported(std::int64_t share_id);
@@ -135,8 +146,8 @@ class Store {
   /// Errors: kNotFound.
   Result<std::vector<NodeBlock>> nodes(const Cid& root, std::uint64_t first, std::uint64_t count,
                                        std::size_t bytes_max);
-  /// One node by its CID, of whatever dataset. Errors: kNotFound.
-  Result<Bytes> read_node(const Cid& cid);
+  /// One node of the tree of `root`, or the root itself. Errors: kNotFound.
+  Result<Bytes> read_node(const Cid& root, const Cid& cid);
 
   // ----------------------------------------------------------------------------- transfers
 
@@ -193,6 +204,7 @@ class Store {
   std::list<CachedTree> cache_;  ///< Last used first.
   std::unordered_map<Cid, std::list<CachedTree>::iterator> cached_;
   std::size_t cache_bytes_ = 0;
+  std::atomic<std::uint64_t> generation_{0};
   std::unordered_map<std::int64_t, std::weak_ptr<const Dataset>> open_;  ///< By share.
   std::shared_ptr<ChangeLog> changes_ = std::make_shared<ChangeLog>();
 };

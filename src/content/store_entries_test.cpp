@@ -3,6 +3,8 @@
 #include <SQLiteCpp/Database.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "content/store.hpp"
 #include "content/test_support.hpp"
 #include "content/verify.hpp"
@@ -204,6 +206,50 @@ TEST_F(StoreEntriesTest, NamesLeftOutAreNotListedAsSkipped) {
   EXPECT_EQ(made->skipped_count, 0u);
   ASSERT_EQ(made->tree->entries.size(), 2u);
   EXPECT_EQ(made->tree->entries[1].path, "data");
+}
+
+TEST_F(StoreEntriesTest, ANodeIsReadOnlyAsAPartOfItsDataset) {
+  folder_.write("one/sub/data", "hello");
+  folder_.write("two/data", "other");
+  const Imported one = import("one");
+  const Imported two = import("two");
+  ASSERT_TRUE(store_->add_entry("one", one, kLan, kNow));
+  ASSERT_TRUE(store_->add_share("two", two, kNow));
+  for (const NodeBlock& node : one.nodes) {
+    EXPECT_TRUE(store_->read_node(one.tree->root, node.cid));
+    EXPECT_EQ(store_->read_node(two.tree->root, node.cid).error().code(), ErrorCode::kNotFound);
+  }
+  const Cid leaf{Codec::kRaw, one.tree->leaves.front().digest};
+  EXPECT_EQ(store_->read_node(one.tree->root, leaf).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(StoreEntriesTest, EveryChangeOfPlacesShowsInTheGeneration) {
+  folder_.write("thing/data", "hello");
+  const Imported made = import("thing");
+  std::uint64_t last = store_->generation();
+  const auto grew = [&] {
+    return std::exchange(last, store_->generation()) != store_->generation();
+  };
+  EXPECT_TRUE(store_->places(made.tree->root)->empty());
+  EXPECT_FALSE(grew());
+  ASSERT_TRUE(store_->add_entry("thing", made, kLan, kNow));
+  EXPECT_TRUE(grew());
+  ASSERT_TRUE(store_->set_entry_audience("thing", kTrusted));
+  EXPECT_TRUE(grew());
+  ASSERT_TRUE(store_->add_share("name", made, kNow));
+  EXPECT_TRUE(grew());
+  ASSERT_TRUE(store_->set_audience("name", kAnyone));
+  EXPECT_TRUE(grew());
+  const auto places = store_->places(made.tree->root);
+  ASSERT_EQ(places->size(), 2u);
+  EXPECT_EQ(places->at(0).audience, kTrusted);
+  EXPECT_EQ(places->at(1).audience, kAnyone);
+  ASSERT_TRUE(store_->unshare("name"));
+  EXPECT_TRUE(grew());
+  ASSERT_TRUE(store_->remove_entry("thing"));
+  EXPECT_TRUE(grew());
+  EXPECT_FALSE(store_->remove_entry("thing"));
+  EXPECT_FALSE(grew());
 }
 
 // What is asked of one entry does not look at all: a scan at each call would take minutes.

@@ -79,7 +79,9 @@ Result<T> Store::change_shares(F change) {
     write_changes_locked();
     Transaction transaction(*database_);
     auto changed = change();
-    if (changed) transaction.commit();
+    if (!changed) return changed;
+    transaction.commit();
+    ++generation_;
     return changed;
   });
 }
@@ -199,6 +201,14 @@ std::vector<ShareInfo> Store::places_locked(const Cid& root) {
   query.with(root.to_bytes());
   while (query.step()) places.push_back(read_share(query));
   return places;
+}
+
+Result<std::vector<ShareInfo>> Store::places(const Cid& root) {
+  const std::lock_guard lock(mutex_);
+  return database_->guarded([&]() -> Result<std::vector<ShareInfo>> {
+    write_changes_locked();
+    return places_locked(root);
+  });
 }
 
 Result<ShareInfo> Store::find_share_locked(std::string_view name_or_cid) {

@@ -108,10 +108,11 @@ TEST_F(StoreTest, GivesNodesParentsFirstInBatches) {
   EXPECT_EQ(next, 4u);
   EXPECT_TRUE(store_->nodes(added.root, 4, 100, 1 << 20)->empty());
   EXPECT_EQ(store_->nodes(added.root, 0, 3, 1 << 20)->size(), 3u);
-  EXPECT_EQ(*store_->read_node(added.root), store_->nodes(added.root, 0, 1, 1)->at(0).bytes);
+  EXPECT_EQ(*store_->read_node(added.root, added.root),
+            store_->nodes(added.root, 0, 1, 1)->at(0).bytes);
   const Cid unknown{Codec::kDagPb, {}};
   EXPECT_EQ(store_->nodes(unknown, 0, 1, 1).error().code(), ErrorCode::kNotFound);
-  EXPECT_EQ(store_->read_node(unknown).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(store_->read_node(added.root, unknown).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(store_->tree(unknown).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(store_->open_dataset(unknown).error().code(), ErrorCode::kNotFound);
 }
@@ -127,7 +128,7 @@ TEST_F(StoreTest, LeafRootsNeedNoNodes) {
   EXPECT_EQ((*store_->tree(none.root))->entries.size(), 1u);
   EXPECT_EQ(as_text(store_->nodes(one.root, 0, 10, 10)->at(0).bytes), "hello");
   EXPECT_EQ(*store_->node_count(one.root), 1u);
-  EXPECT_TRUE(store_->read_node(none.root)->empty());
+  EXPECT_TRUE(store_->read_node(none.root, none.root)->empty());
 }
 
 TEST_F(StoreTest, NamesAreUniqueAndChecked) {

@@ -111,13 +111,19 @@ struct DataServer::Session {
   TimePoint progressed_at{};  ///< The stream took bytes, or began.
   std::shared_ptr<PeerShare> share;
   std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
+
+  // Where the store had `root` when its generation was this one.
+  std::optional<Cid> root;
+  std::uint64_t generation = 0;
+  std::vector<content::ShareInfo> places;
 };
 
 DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits,
-                       PeerNotes* notes)
+                       std::function<bool(const PeerId&)> trusted, PeerNotes* notes)
     : runtime_(runtime),
       store_(store),
       limits_(limits),
+      trusted_(std::move(trusted)),
       notes_(notes),
       buffers_max_(std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
       buffers_(runtime, content::kLeafBytesMax, buffers_max_),
@@ -194,13 +200,16 @@ awaitable<Result<>> DataServer::serve_requests(Session& session) {
 // ------------------------------------------------------------------------------------ answers
 
 awaitable<Result<>> DataServer::answer(Session& session, const FindRequest& request) {
-  auto shares = co_await runtime::run(runtime_.pool(), [this] { return store_.shares(); });
-  if (!shares) co_return co_await refuse(session, RefusalReason::kBusy, "the store failed");
+  const std::string name = request.name;
+  const auto share =
+      co_await runtime::run(runtime_.pool(), [this, &name] { return store_.find_share(name); });
+  if (!share && share.error().code() != ErrorCode::kNotFound) {
+    co_return co_await refuse(session, RefusalReason::kBusy, "the store failed");
+  }
   FoundResponse found;
-  for (const content::ShareInfo& share : *shares) {
-    if (share.name != request.name) continue;
-    if (found.datasets.size() == limits_.datasets_per_response_max) break;
-    found.datasets.push_back({share.root, share.name, share.bytes, share.files});
+  // A CID finds a share too; it is asked for by name here.
+  if (share && share->name == name && share->audience.allows(visitor_of(session))) {
+    found.datasets.push_back({share->root, share->name, share->bytes, share->files});
   }
   co_return co_await send(session, std::move(found));
 }
@@ -212,19 +221,26 @@ awaitable<Result<>> DataServer::answer(Session& session, const HaveRequest& requ
   if (dataset) {
     holding.extent = Extent::kComplete;
     holding.leaf_count = (*dataset)->tree().leaves.size();
-    const auto share = co_await runtime::run(
-        runtime_.pool(), [this, root] { return store_.find_share(root.to_string()); });
-    if (share) holding.name = share->name;
+    const peers::Visitor visitor = visitor_of(session);
+    for (const content::ShareInfo& place : session.places) {
+      if (!place.audience.allows(visitor)) continue;
+      holding.name = place.shared_as();
+      break;
+    }
   }
   co_return co_await send(session, std::move(holding));
 }
 
 awaitable<Result<>> DataServer::answer(Session& session, const NodesRequest& request) {
   const Cid root = request.root;
+  const Result<> visible = co_await find_visible(session, root);
+  if (!visible) {
+    co_return co_await refuse(session, RefusalReason::kNotFound, "no dataset " + root.to_string());
+  }
   if (!request.cids.empty()) {
     for (const Cid& cid : request.cids) {
-      auto node =
-          co_await runtime::run(runtime_.pool(), [this, cid] { return store_.read_node(cid); });
+      auto node = co_await runtime::run(runtime_.pool(),
+                                        [this, root, cid] { return store_.read_node(root, cid); });
       if (!node) {
         co_return co_await refuse(session, RefusalReason::kNotFound, "no block " + cid.to_string());
       }
@@ -271,6 +287,11 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
   bool any_missing = false;
   for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
     WARREN_CO_TRY(const auto held, co_await acquire(session));
+    const Result<> visible = co_await find_visible(session, request.root);
+    if (!visible) {
+      co_return co_await refuse(session, RefusalReason::kNotFound,
+                                "no dataset " + request.root.to_string());
+    }
     const MutableBytes room = held->buffer.bytes();
     const std::uint64_t count = batch_of(tree, leaf, end, room.size());
     if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
@@ -294,9 +315,9 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
     }
     leaf += count;
   }
-  if (any_missing) {
+  if (any_missing) {  // The next request opens it anew: it may have been hashed again meanwhile.
     session.dataset.reset();
-    co_await forget_changed(dataset);
+    datasets_.erase(request.root);
   }
   co_return Result<>();
 }
@@ -374,8 +395,34 @@ awaitable<Result<>> DataServer::send_nodes(Session& session, std::vector<NodeBlo
   co_return co_await session.out().write(std::move(shared), deadline);
 }
 
+peers::Visitor DataServer::visitor_of(const Session& session) const {
+  const PeerId& peer = session.stream.peer();
+  return {peer, peers::is_on_lan(session.stream.connection->info().remote_address),
+          trusted_ && trusted_(peer)};
+}
+
+// Whether the peer may see the dataset at this moment; cheap while nothing changed. Errors:
+// kNotFound, those of the database.
+awaitable<Result<>> DataServer::find_visible(Session& session, Cid root) {
+  const std::uint64_t generation = store_.generation();
+  if (session.root != root || session.generation != generation) {
+    session.root.reset();
+    WARREN_CO_TRY(session.places, co_await runtime::run(runtime_.pool(), [this, root] {
+                    return store_.places(root);
+                  }));
+    session.root = root;
+    session.generation = generation;
+  }
+  const peers::Visitor visitor = visitor_of(session);
+  for (const content::ShareInfo& place : session.places) {
+    if (place.audience.allows(visitor)) co_return Result<>();
+  }
+  co_return fail(ErrorCode::kNotFound, "there is no such dataset");
+}
+
 awaitable<Result<std::shared_ptr<const Dataset>>> DataServer::dataset_of(Session& session,
                                                                          Cid root) {
+  WARREN_CO_TRY_VOID(co_await find_visible(session, root));
   if (session.dataset && session.dataset->tree().root == root) co_return session.dataset;
   const auto known = datasets_.find(root);
   if (known != datasets_.end()) {
@@ -391,23 +438,6 @@ awaitable<Result<std::shared_ptr<const Dataset>>> DataServer::dataset_of(Session
   datasets_[root] = *opened;
   session.dataset = *opened;
   co_return opened;
-}
-
-// The next stream opens it anew: it may have been hashed again meanwhile.
-awaitable<void> DataServer::forget_changed(std::shared_ptr<const Dataset> dataset) {
-  const Cid root = dataset->tree().root;
-  datasets_.erase(root);
-  const Result<> marked = co_await runtime::run(runtime_.pool(), [this, dataset, root] {
-    const std::vector<std::size_t> entries = dataset->changed_entries();
-    if (entries.empty()) return Result<>();
-    const auto share = store_.find_share(root.to_string());
-    if (!share) return Result<>(fail(share.error()));
-    return store_.mark_changed(share->id, entries);
-  });
-  if (!marked) {
-    log::warn("transfer", "changed files of {} could not be noted: {}", root.to_string(),
-              marked.error().message());
-  }
 }
 
 }  // namespace warren::transfer

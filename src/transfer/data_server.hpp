@@ -1,7 +1,8 @@
 #pragma once
 // The serving side of /warren/data/1.0.0: answers from the content store, leaf bytes straight from
-// the shared files.
+// the shared files. What a peer may not see does not exist for it.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include "base/limits.hpp"
 #include "content/dataset.hpp"
 #include "content/store.hpp"
+#include "peers/access_rule.hpp"
 #include "swarm/swarm.hpp"
 #include "transfer/buffer_pool.hpp"
 #include "transfer/data_messages.hpp"
@@ -30,8 +32,9 @@ struct ServerStats {
 /// serve().
 class DataServer {
  public:
+  /// `trusted`: whether a person gave the key of this peer; unset: of none.
   DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits,
-             PeerNotes* notes = nullptr);
+             std::function<bool(const PeerId&)> trusted = {}, PeerNotes* notes = nullptr);
 
   /// Serves the requests on one stream to its end, and closes or resets it. The peer's reading is
   /// the brake: at most limits.serve_bytes_max are read ahead for all peers together.
@@ -59,12 +62,14 @@ class DataServer {
   awaitable<Result<>> send(Session& session, Response response);
   awaitable<Result<>> refuse(Session& session, RefusalReason reason, std::string text);
   awaitable<Result<>> send_nodes(Session& session, std::vector<content::NodeBlock> nodes);
+  peers::Visitor visitor_of(const Session& session) const;
+  awaitable<Result<>> find_visible(Session& session, Cid root);
   awaitable<Result<std::shared_ptr<const content::Dataset>>> dataset_of(Session& session, Cid root);
-  awaitable<void> forget_changed(std::shared_ptr<const content::Dataset> dataset);
 
   runtime::Runtime& runtime_;
   content::Store& store_;
   limits::Transfer limits_;
+  std::function<bool(const PeerId&)> trusted_;
   PeerNotes* notes_;
   std::size_t buffers_max_;
   BufferPool buffers_;

@@ -111,7 +111,7 @@ TransferManager::Impl::Impl(runtime::Runtime& runtime, swarm::Swarm& swarm, cont
       swarm_(swarm),
       store_(store),
       config_(std::move(config)),
-      server_(runtime, store, config_.limits, config_.notes),
+      server_(runtime, store, config_.limits, config_.trusted, config_.notes),
       buffers_(runtime, content::kLeafBytesMax,
                std::max<std::size_t>(1, config_.limits.receive_bytes_max / content::kLeafBytesMax)),
       slots_(runtime),

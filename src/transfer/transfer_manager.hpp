@@ -36,6 +36,8 @@ struct TransferConfig {
   std::uint64_t free_bytes_min = 64u << 20;
   /// The peers that may be asked. Unset: every peer that the swarm is connected to.
   std::function<std::vector<PeerId>()> peers;
+  /// Whether a person gave the key of this peer. Unset: of none.
+  std::function<bool(const PeerId&)> trusted;
   /// Told of peers; outlives the manager. Null: nobody.
   PeerNotes* notes = nullptr;
   /// Tuning of the choice of sources.
