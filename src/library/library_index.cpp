@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "content/path_rules.hpp"
+
 namespace warren::library {
 namespace {
 
@@ -41,6 +43,7 @@ std::optional<Folder> folder_in(const Query& row) {
   folder.settings.topic = row.text(5);
   const auto audience = peers::AccessRule::parse(row.text(6), no_names);
   folder.added_at = row.time(7);
+  folder.inode = row.bits(8);
   const bool good = folder.settings.path.starts_with('/') &&
                     folder.settings.path.size() <= kPathBytesMax &&
                     format <= static_cast<std::uint32_t>(SentinelFormat::kKeys) && audience &&
@@ -134,7 +137,7 @@ Result<LibraryIndex::Content> LibraryIndex::load() {
     {
       Query row = database_->query(
           "SELECT id, path, sentinel_file, sentinel_format, sentinel_required, topic, audience, "
-          "added_ns FROM folders ORDER BY id");
+          "added_ns, inode FROM folders ORDER BY id");
       while (row.step()) {
         auto folder = folder_in(row);
         if (!folder || content.folders.size() == limits_.folders_max) {
@@ -151,7 +154,10 @@ Result<LibraryIndex::Content> LibraryIndex::load() {
         const auto folder = folders.find(row.integer(0));
         if (folder == folders.end()) continue;
         auto& expected = content.folders[folder->second].settings.expected;
-        if (expected.size() < limits_.expected_max) expected.emplace(row.text(1), row.text(2));
+        auto entry = row.text(1, kIdBytesMax);
+        auto version = row.text(2, kVersionBytesMax);
+        if (!entry || !version || expected.size() == limits_.expected_max) continue;
+        expected.emplace(std::move(*entry), std::move(*version));
       }
     }
     {
@@ -169,11 +175,14 @@ Result<LibraryIndex::Content> LibraryIndex::load() {
         content.entries.push_back(std::move(*entry));
       }
     }
-    Query row = database_->query("SELECT id, audience, removed_at FROM removed");
+    // One more than the bound: the set sees by it where deltas begin.
+    Query row = database_->query(
+        "SELECT id, audience, removed_at FROM removed ORDER BY removed_at DESC LIMIT ?");
+    row.with(limits_.removed_max + 1);
     while (row.step()) {
       const auto audience = peers::AccessRule::parse(row.text(1), no_names);
       const std::uint64_t removed_at = row.natural(2);
-      if (!audience || removed_at > content.revision.number) {
+      if (!audience || removed_at > content.revision.number || !content::check_name(row.text(0))) {
         ++content.skipped;
         continue;
       }
@@ -214,7 +223,7 @@ Result<Folder> LibraryIndex::add_folder(const FolderSettings& settings, WallTime
     database_
         ->query(
             "INSERT INTO folders(path, sentinel_file, sentinel_format, sentinel_required, topic, "
-            "audience, added_ns) VALUES(?, ?, ?, ?, ?, ?, ?)")
+            "audience, added_ns, inode) VALUES(?, ?, ?, ?, ?, ?, ?, 0)")
         .with(std::string_view(settings.path))
         .with(std::string_view(settings.sentinel.file))
         .with(static_cast<std::int64_t>(settings.sentinel.format))
@@ -238,12 +247,14 @@ Result<> LibraryIndex::change_folder(const Folder& folder) {
     const int rows = database_
                          ->query(
                              "UPDATE folders SET sentinel_file = ?, sentinel_format = ?, "
-                             "sentinel_required = ?, topic = ?, audience = ? WHERE id = ?")
+                             "sentinel_required = ?, topic = ?, audience = ?, inode = ? "
+                             "WHERE id = ?")
                          .with(std::string_view(settings.sentinel.file))
                          .with(static_cast<std::int64_t>(settings.sentinel.format))
                          .with(settings.sentinel.required)
                          .with(std::string_view(settings.topic))
                          .with(std::string_view(settings.audience.to_string()))
+                         .with(folder.inode)
                          .with(folder.id)
                          .run();
     if (rows == 0) return fail(ErrorCode::kNotFound, "no such library folder");

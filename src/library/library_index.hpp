@@ -38,6 +38,9 @@ struct Folder {
   FolderId id = 0;
   FolderSettings settings;
   WallTime added_at{};
+  /// Of the folder when its names were last read: tells a disk that is not mounted from a folder
+  /// that was emptied. 0: not read yet.
+  std::uint64_t inode = 0;
 };
 
 /// An entry as the index keeps it.
@@ -78,7 +81,7 @@ class LibraryIndex {
 
   /// Errors: kExists (the path is a library folder), kLimited.
   Result<Folder> add_folder(const FolderSettings& settings, WallTime now);
-  /// Errors: kNotFound.
+  /// All but its path and when it was added. Errors: kNotFound.
   Result<> change_folder(const Folder& folder);
   /// Its entries are removed with apply(), before. Errors: kNotFound; kConflict when it has some.
   Result<> remove_folder(FolderId id);

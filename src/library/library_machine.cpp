@@ -10,12 +10,6 @@
 #include "library/reserved.hpp"
 
 namespace warren::library {
-namespace {
-
-/// Of one LookAt job: some milliseconds of a pool thread.
-constexpr std::size_t kLooksPerJob = 256;
-
-}  // namespace
 
 std::string_view work_name(EntryWork work) noexcept {
   switch (work) {
@@ -39,6 +33,7 @@ void LibraryMachine::add_folder(const Folder& folder, std::vector<IndexedEntry> 
   FolderState& state = folders_[folder.id];
   state.folder = folder;
   state.list_at = now;
+  state.scan_at = now + times_.scan_interval;
   for (IndexedEntry& entry : entries) {
     std::string id = entry.published.listing.id;
     const auto [it, made] = entries_.try_emplace(id);
@@ -61,18 +56,21 @@ void LibraryMachine::change_folder(const Folder& folder, TimePoint now) {
   }
 }
 
-void LibraryMachine::remove_folder(FolderId folder, TimePoint) {
+void LibraryMachine::remove_folder(FolderId folder, TimePoint now) {
   FolderState* state = folder_of(folder);
   if (state == nullptr) return;
   const auto ids = state->ids;
-  for (const std::string& id : ids) remove_entry(*state, id);
+  for (const std::string& id : ids) remove_entry(*state, id, now);
   folders_.erase(folder);
 }
 
+void LibraryMachine::want_names(FolderState& folder, TimePoint at) {
+  folder.list_wanted = true;
+  folder.list_at = std::min(folder.list_at, at);
+}
+
 void LibraryMachine::names_changed(FolderId folder, TimePoint now) {
-  if (FolderState* state = folder_of(folder)) {
-    state->list_at = std::min(state->list_at, now + times_.settle);
-  }
+  if (FolderState* state = folder_of(folder)) want_names(*state, now + times_.settle);
 }
 
 void LibraryMachine::news_lost(FolderId folder, TimePoint now) { scan_now(folder, now); }
@@ -80,8 +78,20 @@ void LibraryMachine::news_lost(FolderId folder, TimePoint now) { scan_now(folder
 void LibraryMachine::scan_now(FolderId folder, TimePoint now) {
   FolderState* state = folder_of(folder);
   if (state == nullptr) return;
-  state->list_at = now;
-  state->look_all = state->walk_all = true;
+  want_names(*state, now);
+  state->look_all = state->walk_all = state->walked = true;
+}
+
+void LibraryMachine::watch_began(FolderId folder, TimePoint now) {
+  FolderState* state = folder_of(folder);
+  if (state == nullptr) return;
+  want_names(*state, now);
+  state->look_all = true;
+  for (const std::string& id : state->ids) {
+    EntryState& entry = entries_.find(id)->second;
+    const bool walking = entry.doing == EntryWork::kMeasuring;
+    if (std::exchange(entry.walked_unwatched, false) || walking) want_walk(entry, now);
+  }
 }
 
 void LibraryMachine::set_watched(FolderId folder, bool whole) {
@@ -92,7 +102,6 @@ void LibraryMachine::names_found(FolderId folder, std::vector<std::string> ids, 
   FolderState* state = folder_of(folder);
   if (state == nullptr) return;
   state->listing = false;
-  state->listed = true;
   state->failures = 0;
   state->problem.clear();
   state->left_out.clear();
@@ -101,7 +110,7 @@ void LibraryMachine::names_found(FolderId folder, std::vector<std::string> ids, 
   std::vector<std::string> gone;
   std::ranges::set_difference(state->ids, ids, std::back_inserter(gone));
   for (const std::string& id : gone) {
-    if (!operations_.contains(id)) remove_entry(*state, id);
+    if (!operations_.contains(id)) remove_entry(*state, id, now);
   }
   for (const std::string& id : ids) add_entry(*state, id, now);
   if (state->look_all) {
@@ -145,19 +154,25 @@ void LibraryMachine::add_entry(FolderState& folder, const std::string& id, TimeP
   listing.topic = folder.folder.settings.topic;
   entry.entry.published.rule = folder.folder.settings.audience;
   entry.quiet_from = now - times_.quiet;
-  if (removed_.erase(id) > 0 || removed_in_write_.contains(id)) entry.published_dirty = true;
+  if (removed_.erase(id) > 0) {  // The index has it still, perhaps in another folder.
+    entry.in_index = entry.published_dirty = true;
+    dirty_.insert(id);
+  }
   folder.ids.insert(id);
   want_look(entry, now);
 }
 
-void LibraryMachine::remove_entry(FolderState& folder, std::string id) {
+void LibraryMachine::remove_entry(FolderState& folder, const std::string& id, TimePoint now) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   stop_wanting(found->second);
   if (found->second.in_index || in_write_.contains(id)) removed_.insert(id);
   dirty_.erase(id);
-  folder.ids.erase(id);
+  for (auto& [other, state] : folders_) {
+    if (state.left_out.contains(id)) want_names(state, now);  // Now it can have the name.
+  }
   entries_.erase(found);
+  folder.ids.erase(id);
 }
 
 void LibraryMachine::touched(FolderId folder, std::string_view id, TimePoint now) {
@@ -171,8 +186,8 @@ void LibraryMachine::touched(FolderId folder, std::string_view id, TimePoint now
   }
   if (entry->hash_at) set_when(hashes_, *entry, entry->hash_at, now + times_.quiet);
   // The first news decides: what goes on changing is looked at all the same.
-  if (!entry->look_at) want_look(*entry, now + times_.settle);
-  if (!entry->walk_at) want_walk(*entry, now + times_.settle);
+  want_look(*entry, now + times_.settle);
+  want_walk(*entry, now + times_.settle);
 }
 
 void LibraryMachine::operation_began(std::string_view id) {
@@ -191,10 +206,12 @@ void LibraryMachine::operation_ended(std::string_view id, TimePoint now) {
   operations_.erase(found);
   const auto entry = entries_.find(id);
   if (entry == entries_.end()) {
-    for (auto& [folder, state] : folders_) state.list_at = std::min(state.list_at, now);
+    for (auto& [folder, state] : folders_) want_names(state, now);
     return;
   }
   entry->second.quiet_from = now - times_.quiet;
+  // What a job finds that began before is of before.
+  if (entry->second.doing != EntryWork::kNothing) entry->second.touched = true;
   want_look(entry->second, now);
   want_walk(entry->second, now);
 }
@@ -205,8 +222,9 @@ void LibraryMachine::looked(FolderId folder, const std::string& id, Result<Look>
   EntryState* entry = entry_of(folder, id);
   if (entry == nullptr || !finish(*entry, now)) return;
   if (!look) {
-    if (look.error().code() != ErrorCode::kNotFound) return fail_entry(*entry, look.error(), now);
-    return remove_entry(*folder_of(folder), id);
+    // Whether it went, the names say: a disk that is not mounted is an empty folder.
+    want_names(*folder_of(folder), now);
+    return fail_entry(*entry, look.error(), now);
   }
   const bool walk =
       look->fingerprint != entry->entry.fingerprint || entry->entry.stamps == Digest{};
@@ -224,12 +242,12 @@ void LibraryMachine::measured(FolderId folder, const std::string& id, Result<Mea
     if (measure.error().code() == ErrorCode::kNotFound) return want_look(*entry, now);
     return fail_entry(*entry, measure.error(), now);
   }
-  entry->failures = 0;
-  entry->problem.clear();
   IndexedEntry& indexed = entry->entry;
+  entry->walked_unwatched = !folder_of(folder)->whole_watched;
+  const bool changed = measure->stamps != indexed.stamps;
   Listing& listing = indexed.published.listing;
   const Digest fingerprint = entry->seen ? entry->seen->fingerprint : indexed.fingerprint;
-  if (fingerprint != indexed.fingerprint || measure->stamps != indexed.stamps) dirty_.insert(id);
+  if (fingerprint != indexed.fingerprint || changed) dirty_.insert(id);
   indexed.fingerprint = fingerprint;
   indexed.stamps = measure->stamps;
   const bool other = listing.bytes != measure->bytes || listing.files != measure->files ||
@@ -240,6 +258,11 @@ void LibraryMachine::measured(FolderId folder, const std::string& id, Result<Mea
     listing.manifest = measure->manifest;
     entry->published_dirty = true;
     dirty_.insert(id);
+  }
+  // What could not be hashed, and is as it was, is not hashed at once again.
+  if (changed || indexed.hashed_stamps == indexed.stamps) {
+    entry->failures = 0;
+    entry->problem.clear();
   }
   relist(*entry, now);
 }
@@ -280,8 +303,13 @@ void LibraryMachine::written(bool success, TimePoint now) {
       dirty_.insert(id);
     }
     for (const std::string& id : removed_in_write_) {
-      // One that came back meanwhile is written over.
-      if (!entries_.contains(id)) removed_.insert(id);
+      const auto entry = entries_.find(id);
+      if (entry == entries_.end()) {
+        removed_.insert(id);
+      } else {  // It came back meanwhile, and is written over.
+        entry->second.in_index = entry->second.published_dirty = true;
+        dirty_.insert(id);
+      }
     }
   }
   in_write_.clear();
@@ -349,23 +377,27 @@ void LibraryMachine::fail_entry(EntryState& entry, const Error& error, TimePoint
 
 /// Lists the entry by what is known of it, and has it hashed when that is not known.
 void LibraryMachine::relist(EntryState& entry, TimePoint now) {
-  if (!entry.seen) return;  // What the index has stands until it is looked at.
+  // What the index has stands until it is looked at, unless something works on it.
+  if (!entry.seen && !in_operation(entry)) return;
   const FolderState& folder = folders_.at(entry.entry.folder);
   const FolderSettings& settings = folder.folder.settings;
   IndexedEntry& indexed = entry.entry;
-  const Look& look = *entry.seen;
   Listing listing = indexed.published.listing;
-  listing.name = look.sentinel.name.empty() ? listing.id : look.sentinel.name;
-  listing.version = look.sentinel.version;
-  listing.topic = look.sentinel.topic.empty() ? settings.topic : look.sentinel.topic;
-  listing.downloaded = look.has_sentinel || !settings.sentinel.required;
-  listing.installed = look.installed;
+  if (entry.seen) {
+    const Look& look = *entry.seen;
+    listing.name = look.sentinel.name.empty() ? listing.id : look.sentinel.name;
+    listing.version = look.sentinel.version;
+    listing.topic = look.sentinel.topic.empty() ? settings.topic : look.sentinel.topic;
+    listing.downloaded = look.has_sentinel || !settings.sentinel.required;
+    listing.installed = look.installed;
+  }
+  const bool busy = in_operation(entry) || entry.seen->in_operation;
   const auto expected = settings.expected.find(listing.id);
   const bool other_version =
       expected != settings.expected.end() && expected->second != listing.version;
   const bool walked = indexed.stamps != Digest{};
   const bool hashed = walked && indexed.hashed_stamps == indexed.stamps && listing.root;
-  if (!listing.downloaded || other_version || in_operation(entry) || look.in_operation) {
+  if (!listing.downloaded || other_version || busy) {
     listing.availability = Availability::kLocalOnly;
     listing.root.reset();
     indexed.hashed_stamps = {};
@@ -390,118 +422,6 @@ Duration LibraryMachine::backoff(std::uint32_t failures) const {
   Duration wait = times_.retry_min;
   for (std::uint32_t i = 0; i < failures && wait < times_.retry_max; ++i) wait *= 2;
   return std::min(wait, times_.retry_max);
-}
-
-// ----------------------------------------------------------------------------------- jobs
-
-std::vector<LibraryJob> LibraryMachine::next(TimePoint now, std::uint64_t number) {
-  std::vector<LibraryJob> out;
-  take_lists(now, out);
-  take_looks(now, out);
-  take_walk(now, out);
-  take_hash(now, out);
-  take_write(now, number, out);
-  return out;
-}
-
-void LibraryMachine::take_lists(TimePoint now, std::vector<LibraryJob>& out) {
-  for (auto& [id, folder] : folders_) {
-    if (folder.listing || now < folder.list_at) continue;
-    folder.listing = true;
-    folder.list_at = now + times_.scan_interval;
-    out.emplace_back(jobs::ListNames{id});
-  }
-}
-
-void LibraryMachine::take_looks(TimePoint now, std::vector<LibraryJob>& out) {
-  if (looking_ > 0) return;
-  jobs::LookAt job;
-  std::vector<EntryState*> busy;
-  for (auto next = looks_.begin(); next != looks_.end() && next->first <= now;) {
-    EntryState& entry = entries_.find(next->second)->second;
-    ++next;
-    if (entry.doing != EntryWork::kNothing) continue;
-    if (job.ids.empty()) job.folder = entry.entry.folder;
-    if (entry.entry.folder != job.folder) continue;
-    set_when(looks_, entry, entry.look_at, std::nullopt);
-    entry.doing = EntryWork::kLooking;
-    job.ids.push_back(id_of(entry));
-    if (job.ids.size() == kLooksPerJob) break;
-  }
-  if (job.ids.empty()) return;
-  looking_ = job.ids.size();
-  out.emplace_back(std::move(job));
-}
-
-void LibraryMachine::take_walk(TimePoint now, std::vector<LibraryJob>& out) {
-  if (walking_) return;
-  for (const auto& [at, id] : walks_) {
-    if (at > now) return;
-    EntryState& entry = entries_.find(id)->second;
-    // The look comes first: its fingerprint is that of before the walk.
-    if (entry.doing != EntryWork::kNothing || entry.look_at) continue;
-    out.emplace_back(jobs::MeasureEntry{entry.entry.folder, id});
-    entry.doing = EntryWork::kMeasuring;
-    walking_ = true;
-    set_when(walks_, entry, entry.walk_at, std::nullopt);
-    return;
-  }
-}
-
-void LibraryMachine::take_hash(TimePoint now, std::vector<LibraryJob>& out) {
-  if (hashing_) return;
-  for (const auto& [at, id] : hashes_) {
-    if (at > now) return;
-    EntryState& entry = entries_.find(id)->second;
-    if (entry.doing != EntryWork::kNothing || entry.look_at || entry.walk_at) continue;
-    out.emplace_back(jobs::HashEntry{entry.entry.folder, id});
-    entry.doing = EntryWork::kHashing;
-    hashing_ = true;
-    set_when(hashes_, entry, entry.hash_at, std::nullopt);
-    return;
-  }
-}
-
-void LibraryMachine::take_write(TimePoint now, std::uint64_t number, std::vector<LibraryJob>& out) {
-  if (writing_ || now < write_at_ || (dirty_.empty() && removed_.empty())) return;
-  jobs::Write job;
-  const auto room = [&] {
-    return job.batch.changed.size() + job.batch.removed.size() < limits_.batch_max;
-  };
-  while (!removed_.empty() && room()) {
-    job.published = true;
-    job.batch.removed.push_back(*removed_.begin());
-    removed_in_write_.insert(removed_.extract(removed_.begin()));
-  }
-  while (!dirty_.empty() && room()) {
-    EntryState& entry = entries_.find(*dirty_.begin())->second;
-    PublishedEntry& published = entry.entry.published;
-    if (std::exchange(entry.published_dirty, false)) {
-      job.published = true;
-      if (published.added_at == 0) published.added_at = number;
-      published.changed_at = number;
-    }
-    job.batch.changed.push_back(entry.entry);
-    in_write_.insert(dirty_.extract(dirty_.begin()));
-  }
-  writing_ = true;
-  out.emplace_back(std::move(job));
-}
-
-TimePoint LibraryMachine::next_wake() const {
-  TimePoint wake = kNever;
-  for (const auto& [id, folder] : folders_) {
-    if (!folder.listing) wake = std::min(wake, folder.list_at);
-  }
-  // What waits for another job of the same entry has the end of that as its event.
-  const auto consider = [&](const Queue& queue, bool lane_taken) {
-    if (!lane_taken && !queue.empty()) wake = std::min(wake, queue.begin()->first);
-  };
-  consider(looks_, looking_ > 0);
-  consider(walks_, walking_);
-  consider(hashes_, hashing_);
-  if (!writing_ && (!dirty_.empty() || !removed_.empty())) wake = std::min(wake, write_at_);
-  return wake;
 }
 
 // --------------------------------------------------------------------------------- to look at
@@ -547,8 +467,10 @@ const std::string& LibraryMachine::problem(FolderId folder) const {
 }
 
 bool LibraryMachine::is_settled() const {
-  const bool listed = std::ranges::all_of(
-      folders_, [](const auto& folder) { return folder.second.listed && !folder.second.listing; });
+  const bool listed = std::ranges::all_of(folders_, [](const auto& item) {
+    const FolderState& folder = item.second;
+    return !folder.listing && !folder.list_wanted && (!folder.look_all || !folder.problem.empty());
+  });
   const auto waits = [this](const Queue& queue) {
     return std::ranges::any_of(queue, [this](const auto& item) {
       return entries_.find(item.second)->second.problem.empty();

@@ -55,7 +55,8 @@ struct HashEntry {
 /// Into the index: written().
 struct Write {
   IndexBatch batch;
-  bool published = false;  ///< Peers see it: it is a new revision.
+  bool published = false;    ///< Peers see it: it is a new revision.
+  std::uint64_t number = 0;  ///< Of that revision: what next() was told.
 };
 }  // namespace jobs
 using LibraryJob =
@@ -80,7 +81,8 @@ class LibraryMachine {
   // ---------------------------------------------------------------------------- what happened
 
   /// A folder of the index or a new one, with the entries that the index has of it. All of them are
-  /// looked at; what is as it was costs nothing more.
+  /// looked at; what is as it was costs nothing more. The first scan after it walks all of them,
+  /// for what changed deep down while nobody looked.
   void add_folder(const Folder& folder, std::vector<IndexedEntry> entries, TimePoint now);
   /// Other settings: the entries are listed anew by what is known.
   void change_folder(const Folder& folder, TimePoint now);
@@ -94,7 +96,10 @@ class LibraryMachine {
   void touched(FolderId folder, std::string_view id, TimePoint now);
   /// News were lost: all is to be looked at and walked.
   void news_lost(FolderId folder, TimePoint now);
-  /// Whether the folder's watch covers all of it: then a scan needs no walks.
+  /// A watch tells of the folder from now on. What changed before is looked for, and walked where
+  /// this was walked before there was a watch; the rest of it is left to the next scan.
+  void watch_began(FolderId folder, TimePoint now);
+  /// Whether the folder's watch covers all of it: then a scan needs no walks, but for the first.
   void set_watched(FolderId folder, bool whole);
   void looked(FolderId folder, const std::string& id, Result<Look> look, TimePoint now);
   void measured(FolderId folder, const std::string& id, Result<Measure> measure, TimePoint now);
@@ -142,11 +147,13 @@ class LibraryMachine {
     Folder folder;
     bool removing = false;
     bool whole_watched = false;
-    bool listing = false;   ///< A ListNames job runs.
-    bool look_all = true;   ///< With the names, all entries are looked at.
-    bool walk_all = false;  ///< And walked.
-    bool listed = false;    ///< The names were read at least once.
-    TimePoint list_at{};    ///< When the names are read next.
+    bool walked = false;      ///< All of it was walked at least once.
+    bool listing = false;     ///< A ListNames job runs.
+    bool list_wanted = true;  ///< Something asked for the names; else it is the time of a scan.
+    bool look_all = true;     ///< With the names, all entries are looked at.
+    bool walk_all = false;    ///< And walked.
+    TimePoint list_at{};      ///< When the names are read next.
+    TimePoint scan_at{};      ///< When they are, and all entries are looked at.
     std::uint32_t failures = 0;
     std::string problem;
     std::map<std::string, std::string> left_out;
@@ -155,7 +162,8 @@ class LibraryMachine {
   struct EntryState {
     IndexedEntry entry;
     bool in_index = false;
-    bool published_dirty = false;  ///< Peers see another listing than the index has.
+    bool published_dirty = false;   ///< Peers see another listing than the index has.
+    bool walked_unwatched = false;  ///< Changes since its last walk may not have been told.
     // When it is to be done; unset: not. The queues below hold the same.
     std::optional<TimePoint> look_at;
     std::optional<TimePoint> walk_at;
@@ -172,6 +180,7 @@ class LibraryMachine {
 
   FolderState* folder_of(FolderId folder);
   EntryState* entry_of(FolderId folder, std::string_view id);
+  static void want_names(FolderState& folder, TimePoint at);
   static const std::string& id_of(const EntryState& entry) {
     return entry.entry.published.listing.id;
   }
@@ -185,7 +194,7 @@ class LibraryMachine {
   void relist(EntryState& entry, TimePoint now);
   void fail_entry(EntryState& entry, const Error& error, TimePoint now);
   void add_entry(FolderState& folder, const std::string& id, TimePoint now);
-  void remove_entry(FolderState& folder, std::string id);
+  void remove_entry(FolderState& folder, const std::string& id, TimePoint now);
   Duration backoff(std::uint32_t failures) const;
   void take_lists(TimePoint now, std::vector<LibraryJob>& out);
   void take_looks(TimePoint now, std::vector<LibraryJob>& out);

@@ -14,8 +14,8 @@ namespace {
 
 using runtime::Directory;
 
-/// One watch and at most one job of each kind a folder, and the driver.
-constexpr std::size_t kTasksPerFolder = 2;
+/// A list of names for each folder, one job of each other kind, and the driver.
+constexpr std::size_t kTasksPerFolder = 1;
 constexpr std::size_t kTasksMore = 16;
 /// A watch that could not be made, or broke, is tried again after this time.
 constexpr Duration kWatchAgain = 60s;
@@ -33,22 +33,30 @@ std::uint64_t random_epoch(runtime::Runtime& runtime) {
   return std::max<std::uint64_t>(epoch, 1);
 }
 
-/// On the pool.
-Result<std::vector<std::string>> names_in(const std::string& path, const limits::Library& limits) {
-  WARREN_TRY(const Directory folder, Directory::open(path));
-  WARREN_TRY(const auto items, folder.list(2 * limits.entries_max));
+struct Names {
   std::vector<std::string> names;
+  std::uint64_t inode = 0;  ///< Of the folder.
+};
+
+/// On the pool.
+Result<Names> names_in(const std::string& path, const limits::Library& limits) {
+  WARREN_TRY(const Directory folder, Directory::open(path));
+  WARREN_TRY(const runtime::FileInfo info, folder.info());
+  WARREN_TRY(const auto items, folder.list(2 * limits.entries_max));
+  Names found;
+  found.inode = info.stamp.inode;
   for (const runtime::DirectoryItem& item : items) {
-    if (item.kind == runtime::FileKind::kDirectory) names.push_back(item.name);
+    if (item.kind == runtime::FileKind::kDirectory) found.names.push_back(item.name);
   }
-  return names;
+  return found;
 }
 
 }  // namespace
 
 struct LibraryService::Watched {
+  explicit Watched(runtime::Runtime& runtime) : task(runtime, 1) {}
   bool whole = false;
-  std::string problem;
+  runtime::TaskGroup task;
 };
 
 LibraryService::LibraryService(runtime::Runtime& runtime, LibraryOptions options)
@@ -95,6 +103,7 @@ awaitable<Result<>> LibraryService::open() {
 awaitable<void> LibraryService::close() {
   *stop_ = true;
   open_ = false;
+  for (const auto& [id, watched] : std::exchange(watched_, {})) co_await watched->task.join();
   co_await tasks_.join();
   progress_.notify_all();
 }
@@ -104,9 +113,10 @@ awaitable<void> LibraryService::close() {
 void LibraryService::begin_folder(const Folder& folder, std::vector<IndexedEntry> entries) {
   folders_.insert_or_assign(folder.id, folder);
   machine_.add_folder(folder, std::move(entries), runtime_.now());
-  if (options_.watch && !tasks_.spawn(watch_folder(folder.id, folder.settings.path))) {
-    log::warn("library", "{} is not watched for changes: too many tasks", folder.settings.path);
-  }
+  if (!options_.watch) return;
+  Watched& state = *watched_.emplace(folder.id, std::make_unique<Watched>(runtime_)).first->second;
+  // It refuses when a folder of a damaged index has the same number: one of them is watched.
+  static_cast<void>(state.task.spawn(watch_folder(folder.id, folder.settings.path, state)));
 }
 
 const Folder* LibraryService::folder_at(std::string_view path) const {
@@ -189,22 +199,28 @@ awaitable<Result<Folder>> LibraryService::remove_folder(std::string path) {
     co_return fail(ErrorCode::kNotFound, fmt::format("{} is no library folder", path));
   }
   Folder folder = *found;
-  folders_.erase(folder.id);
-  watched_.erase(folder.id);
+  if (const auto watched = watched_.find(folder.id); watched != watched_.end()) {
+    watched->second->task.cancel();
+  }
   machine_.remove_folder(folder.id, runtime_.now());
   wake();
-  while (machine_.has_unwritten()) {
+  for (;;) {
+    WARREN_CO_TRY_VOID(co_await take_index());
+    auto removed =
+        co_await runtime::run(runtime_.pool(), [&] { return index_->remove_folder(folder.id); });
+    give_index();
+    if (removed) break;
+    // Its entries are still there: they go with the next write.
+    if (removed.error().code() != ErrorCode::kConflict) co_return fail(std::move(removed).error());
     const runtime::Wake how = co_await progress_.wait_until(kNever);
     if (how == runtime::Wake::kCancelled || !open_) {
       co_return fail(ErrorCode::kCancelled, "the library folder is not removed yet",
                      "remove it again");
     }
   }
-  WARREN_CO_TRY_VOID(co_await take_index());
-  auto removed =
-      co_await runtime::run(runtime_.pool(), [&] { return index_->remove_folder(folder.id); });
-  give_index();
-  if (!removed) co_return fail(std::move(removed).error());
+  folders_.erase(folder.id);
+  const auto watched = watched_.extract(folder.id);
+  if (!watched.empty()) co_await watched.mapped()->task.join();
   co_return folder;
 }
 
@@ -340,19 +356,44 @@ void LibraryService::start(LibraryJob job) {
   } else if (auto* hash = std::get_if<jobs::HashEntry>(&job)) {
     begin(hash_entry(hash->folder, path_of(hash->folder), std::move(hash->id)));
   } else if (auto* batch = std::get_if<jobs::Write>(&job)) {
-    begin(write(std::move(batch->batch), batch->published));
+    begin(write(std::move(*batch)));
   }
 }
 
 awaitable<void> LibraryService::list_names(FolderId folder, std::string path) {
-  auto names =
+  auto found =
       co_await runtime::run(runtime_.pool(), [&] { return names_in(path, options_.limits); });
-  if (names) {
-    machine_.names_found(folder, std::move(*names), runtime_.now());
+  const auto known = folders_.find(folder);
+  const bool other = found && known != folders_.end() && known->second.inode != found->inode;
+  if (other && known->second.inode != 0 && found->names.empty() && machine_.size_of(folder) > 0) {
+    found =
+        fail(ErrorCode::kNotFound, fmt::format("{} is another folder than before, and empty", path),
+             "mount its disk");
+  } else if (other) {
+    co_await keep_inode(folder, found->inode);
+  }
+  if (found) {
+    machine_.names_found(folder, std::move(found->names), runtime_.now());
   } else {
-    machine_.names_failed(folder, std::move(names).error(), runtime_.now());
+    machine_.names_failed(folder, std::move(found).error(), runtime_.now());
   }
   wake();
+}
+
+/// What cannot be written is tried again with the next list.
+awaitable<void> LibraryService::keep_inode(FolderId id, std::uint64_t inode) {
+  const auto taken = co_await take_index();
+  if (!taken) co_return;
+  const auto known = folders_.find(id);
+  if (known != folders_.end()) {
+    Folder folder = known->second;
+    folder.inode = inode;
+    const auto kept =
+        co_await runtime::run(runtime_.pool(), [&] { return index_->change_folder(folder); });
+    // Others change folders only while they have the index.
+    if (kept && folders_.contains(id)) folders_.insert_or_assign(id, std::move(folder));
+  }
+  give_index();
 }
 
 awaitable<void> LibraryService::look(FolderId folder, std::string path, SentinelSettings sentinel,
@@ -390,6 +431,8 @@ awaitable<void> LibraryService::hash_entry(FolderId folder, std::string path, st
   auto root = co_await options_.hash(path, id);
   machine_.hashed(folder, id, std::move(root), runtime_.now());
   wake();
+  // It went while it was hashed, and could be served from now on.
+  if (!machine_.find(id)) co_await options_.forget(id);
 }
 
 awaitable<Result<>> LibraryService::take_index() {
@@ -406,63 +449,66 @@ void LibraryService::give_index() {
   index_free_.notify_one();
 }
 
-awaitable<void> LibraryService::write(IndexBatch batch, bool published) {
+awaitable<void> LibraryService::write(jobs::Write job) {
   const auto taken = co_await take_index();
-  if (!taken) co_return machine_.written(false, runtime_.now());
-  Revision revision = set_.revision();
-  if (published) ++revision.number;
-  const std::uint64_t complete_since = set_.complete_since();
-  const auto written = co_await runtime::run(
-      runtime_.pool(), [&] { return index_->apply(batch, revision, complete_since, published); });
-  if (written && published) {
-    std::vector<PublishedEntry> changed;
-    for (IndexedEntry& entry : batch.changed) {
-      // Others of the batch have changed in what peers do not see.
-      if (entry.published.changed_at == revision.number) {
-        changed.push_back(std::move(entry.published));
-      }
-    }
-    set_.apply(std::move(changed), batch.removed);
+  // A new epoch has taken the number meanwhile, perhaps with other rules: all is put together anew.
+  if (!taken || set_.revision().number + 1 != job.number) {
+    if (taken) give_index();
+    machine_.written(false, runtime_.now());
+    co_return wake();
   }
+  IndexBatch& batch = job.batch;
+  // Its folder was removed meanwhile: that the entry went is written next.
+  std::erase_if(batch.changed,
+                [&](const IndexedEntry& entry) { return !folders_.contains(entry.folder); });
+  job.published = job.published && !(batch.changed.empty() && batch.removed.empty());
+  Revision revision = set_.revision();
+  std::vector<PublishedEntry> changed;
+  if (job.published) {
+    revision.number = job.number;
+    for (const IndexedEntry& entry : batch.changed) {
+      // Others of the batch have changed in what peers do not see.
+      if (entry.published.changed_at == job.number) changed.push_back(entry.published);
+    }
+  }
+  const std::uint64_t complete_since = set_.complete_since_with(changed);
+  const auto written = co_await runtime::run(runtime_.pool(), [&] {
+    return index_->apply(batch, revision, complete_since, job.published);
+  });
+  if (written && job.published) set_.apply(std::move(changed), batch.removed);
   give_index();
-  if (!written)
+  if (written) {
+    for (const std::string& id : batch.removed) {
+      // One that came again is served from where it is now.
+      if (!machine_.find(id)) co_await options_.forget(id);
+    }
+  } else {
     log::warn("library", "cannot write the library database: {}", written.error().message());
+  }
   machine_.written(written.has_value(), runtime_.now());
   wake();
-  if (!written) co_return;
-  for (const std::string& id : batch.removed) co_await options_.forget(id);
 }
 
-awaitable<void> LibraryService::watch_folder(FolderId folder, std::string path) {
-  const auto state = std::make_shared<Watched>();
-  watched_.insert_or_assign(folder, state);
-  while (!*stop_ && folders_.contains(folder)) {
+awaitable<void> LibraryService::watch_folder(FolderId folder, std::string path, Watched& state) {
+  while (!*stop_) {
     auto watch = co_await options_.watch(path);
-    if (watch) {
-      state->problem.clear();
-      // What changed before the watch was there.
-      machine_.news_lost(folder, runtime_.now());
+    if (!watch) log::warn("library", "no watch of {}: {}", path, watch.error().message());
+    if (watch) machine_.watch_began(folder, runtime_.now());
+    while (watch && (*watch)->watches() > 0) {
+      state.whole = (*watch)->is_whole();
+      machine_.set_watched(folder, state.whole);
       wake();
-    }
-    while (watch && folders_.contains(folder)) {
-      state->whole = (*watch)->is_whole() && (*watch)->watches() > 0;
-      machine_.set_watched(folder, state->whole);
-      if ((*watch)->watches() == 0) break;  // The folder itself went.
       auto news = co_await (*watch)->changed();
-      if (!news) {
-        if (news.error().code() == ErrorCode::kCancelled) co_return;
-        state->problem = news.error().message();
-        break;
-      }
+      if (!news && news.error().code() == ErrorCode::kCancelled) co_return;
+      if (!news) break;
       const TimePoint now = runtime_.now();
       if (news->lost) machine_.news_lost(folder, now);
       if (news->names) machine_.names_changed(folder, now);
       for (const std::string& id : news->touched) machine_.touched(folder, id, now);
-      wake();
     }
-    if (!watch) state->problem = watch.error().message();
-    state->whole = false;
+    state.whole = false;
     machine_.set_watched(folder, false);
+    wake();
     const auto slept = co_await runtime_.sleep_for(kWatchAgain);
     if (!slept) co_return;
   }

@@ -31,7 +31,8 @@ struct LibraryOptions {
   std::function<awaitable<Result<Cid>>(std::string folder, std::string id)> hash;
   /// The entry is gone from the library: it is not served any more. Must be set.
   std::function<awaitable<void>(std::string id)> forget;
-  /// Watches a folder. Unset: changes are found by scans alone.
+  /// Watches a folder, but for what lies in `local/` and other reserved names of its entries
+  /// (runtime::make_tree_watch() with is_reserved()). Unset: changes are found by scans alone.
   std::function<awaitable<Result<std::unique_ptr<runtime::TreeWatch>>>(std::string path)> watch;
 };
 
@@ -67,7 +68,8 @@ class LibraryService {
   awaitable<Result<Folder>> add_folder(FolderSettings settings);
   /// Other settings; the path stays. Errors: kNotFound; of the database.
   awaitable<Result<Folder>> change_folder(FolderSettings settings);
-  /// Its entries go from the catalog; nothing on the disk is touched. Errors: kNotFound.
+  /// Its entries go from the catalog; nothing on the disk is touched. Errors: kNotFound; of the
+  /// database. Cancel: safe; call it again to end what was begun.
   awaitable<Result<Folder>> remove_folder(std::string path);
   /// In the order in which they were added.
   std::vector<FolderView> folders() const;
@@ -116,8 +118,9 @@ class LibraryService {
                        std::vector<std::string> ids);
   awaitable<void> measure_entry(FolderId folder, std::string path, std::string id);
   awaitable<void> hash_entry(FolderId folder, std::string path, std::string id);
-  awaitable<void> write(IndexBatch batch, bool published);
-  awaitable<void> watch_folder(FolderId folder, std::string path);
+  awaitable<void> write(jobs::Write job);
+  awaitable<void> watch_folder(FolderId folder, std::string path, Watched& state);
+  awaitable<void> keep_inode(FolderId folder, std::uint64_t inode);
   void begin_folder(const Folder& folder, std::vector<IndexedEntry> entries);
   void end_operation(const std::string& id);
   /// One change of the index at a time.
@@ -132,7 +135,7 @@ class LibraryService {
   LibraryMachine machine_;
   LibrarySet set_;
   std::map<FolderId, Folder> folders_;
-  std::map<FolderId, std::shared_ptr<Watched>> watched_;
+  std::map<FolderId, std::unique_ptr<Watched>> watched_;
   std::set<std::string, std::less<>> operations_;
   std::unique_ptr<runtime::Signal> wake_;
   runtime::WaitList progress_;

@@ -11,9 +11,13 @@ void LibrarySet::restore(Revision revision, std::uint64_t complete_since,
   WARREN_CHECK(entries_.empty() && revision_ == Revision{});
   revision_ = revision;
   complete_since_ = std::min(complete_since, revision.number);
-  for (PublishedEntry& entry : entries) put(std::move(entry));
+  // A file may have a row twice: the first one counts.
+  for (PublishedEntry& entry : entries) {
+    if (!entries_.contains(entry.listing.id)) put(std::move(entry));
+  }
   for (RemovedEntry& entry : removed) {
     if (entries_.contains(entry.id) || entry.removed_at <= complete_since_) continue;
+    forget_removal(entry.id);
     by_removal_.emplace(entry.removed_at, entry.id);
     removed_.insert_or_assign(entry.id, std::move(entry));
   }
@@ -67,6 +71,7 @@ void LibrarySet::bound_removals() {
 void LibrarySet::apply(std::vector<PublishedEntry> changed,
                        const std::vector<std::string>& removed) {
   if (changed.empty() && removed.empty()) return;
+  complete_since_ = complete_since_with(changed);
   const std::uint64_t number = ++revision_.number;
   for (const std::string& id : removed) {
     const auto found = entries_.find(id);
@@ -86,6 +91,16 @@ void LibrarySet::apply(std::vector<PublishedEntry> changed,
   }
   bound_removals();
   tell();
+}
+
+std::uint64_t LibrarySet::complete_since_with(const std::vector<PublishedEntry>& changed) const {
+  for (const PublishedEntry& entry : changed) {
+    const auto there = entries_.find(entry.listing.id);
+    if (there != entries_.end() && there->second.rule != entry.rule) return revision_.number + 1;
+    const auto gone = removed_.find(entry.listing.id);
+    if (gone != removed_.end() && gone->second.rule != entry.rule) return revision_.number + 1;
+  }
+  return complete_since_;
 }
 
 void LibrarySet::begin_epoch(std::uint64_t epoch,

@@ -41,6 +41,10 @@ class LibrarySet final : public Published {
   /// These changes are on the disk: the revision after the present one. `changed` have their new
   /// listing; their numbers are set here.
   void apply(std::vector<PublishedEntry> changed, const std::vector<std::string>& removed);
+  /// What complete_since() is at least when `changed` are applied. An id that comes under another
+  /// rule than it had, or had when it went, ends the deltas from before: to those who may not see
+  /// it any more no delta could say so.
+  std::uint64_t complete_since_with(const std::vector<PublishedEntry>& changed) const;
   /// Numbers and rules begin anew: what was known of removals is forgotten. `rules`: the new rule
   /// of each entry that is not found in it stays.
   void begin_epoch(std::uint64_t epoch, const std::map<std::string, peers::AccessRule>& rules);

@@ -57,14 +57,16 @@ class Walk {
     std::vector<std::string> folders;
     for (DirectoryItem& item : items) {
       if (prefix.empty() && is_reserved(item.name)) continue;
+      if (item.kind == FileKind::kOther) continue;
       if (item.kind == FileKind::kDirectory) {
+        others_.push_back({prefix + item.name + '/', {}});
         if (depth < content::kPathDepthMax) folders.push_back(std::move(item.name));
         continue;
       }
-      if (item.kind != FileKind::kRegular) continue;
       const auto info = folder.info(item.name);
-      if (!info || info->kind != FileKind::kRegular) continue;  // It went meanwhile.
-      files_.push_back({prefix + item.name, info->stamp});
+      if (!info || info->kind != item.kind) continue;  // It went meanwhile.
+      auto& list = item.kind == FileKind::kRegular ? files_ : others_;
+      list.push_back({prefix + item.name, info->stamp});
     }
     for (const std::string& name : folders) {
       const auto inner = folder.open_directory(name);
@@ -76,8 +78,8 @@ class Walk {
 
   Measure result() {
     std::ranges::sort(files_, {}, &Found::path);
+    std::ranges::sort(others_, {}, &Found::path);
     Measure measured;
-    Bytes names;
     crypto::Sha256 manifest;
     crypto::Sha256 stamps;
     Bytes record;
@@ -89,6 +91,12 @@ class Walk {
       append_number(record, file.stamp.size);
       manifest.update(record);
       append_stamp(record, file.stamp);
+      stamps.update(record);
+    }
+    for (const Found& other : others_) {
+      record.assign(1, 0);  // No path is empty: no file has a record that begins so.
+      append_text(record, other.path);
+      append_stamp(record, other.stamp);
       stamps.update(record);
     }
     measured.manifest.bytes = manifest.finish();
@@ -104,6 +112,8 @@ class Walk {
   const limits::Library& limits_;
   const std::atomic<bool>& stop_;
   std::vector<Found> files_;
+  std::vector<Found>
+      others_;  ///< Links, and folders: those without their stamps, which any work shows in.
   std::size_t names_ = 0;
 };
 

@@ -27,8 +27,8 @@ struct Look {
   bool in_operation = false;  ///< An install was under way here when a process ended: intent log.
 };
 
-/// Looks at the folder `id` in `folder`. Errors: kNotFound (gone, or no folder), kDenied,
-/// kTooLarge, kIo.
+/// Looks at the folder `id` in `folder`. Errors: kNotFound, kDenied, kTooLarge; of the
+/// system, also when it is no folder.
 Result<Look> look_at(const runtime::Directory& folder, std::string_view id,
                      const SentinelSettings& sentinel, const limits::Library& limits);
 
@@ -39,7 +39,8 @@ struct Measure {
   /// SHA-256 over path and size of each file, in the order of their paths' bytes. Reserved names in
   /// the top, and what is no file, are left out.
   Digest manifest;
-  /// SHA-256 over path, size, mtime and inode of each: whether anything changed at all.
+  /// SHA-256 over path, size, mtime and inode of each file and link and over the paths of the
+  /// folders: whether anything changed that its root is made of.
   Digest stamps;
 };
 

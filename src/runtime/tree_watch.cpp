@@ -20,8 +20,8 @@ using Descriptor = asio::posix::stream_descriptor;
 
 /// A file that is being written tells at its end; that it is written at all, when it is made.
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_DELETE |
-                                  IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR |
-                                  IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+                                  IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF | IN_ATTRIB |
+                                  IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
 constexpr std::size_t kDepthMax = 64;
 /// Read in one go before the news are told.
 constexpr int kReadsMax = 64;
@@ -50,11 +50,12 @@ struct Queue {
 class RealTreeWatch final : public TreeWatch {
  public:
   RealTreeWatch(Runtime& runtime, std::shared_ptr<Queue> queue, std::string path,
-                std::size_t watches_max)
+                std::size_t watches_max, std::function<bool(std::string_view)> left_out)
       : runtime_(runtime),
         queue_(std::move(queue)),
         path_(std::move(path)),
-        watches_max_(watches_max) {}
+        watches_max_(watches_max),
+        left_out_(std::move(left_out)) {}
   ~RealTreeWatch() override {
     boost::system::error_code ignored;
     queue_->descriptor.close(ignored);
@@ -122,8 +123,8 @@ class RealTreeWatch final : public TreeWatch {
   /// Watches all folders below; what goes meanwhile is left out, what comes is told by the watches
   /// that are there already.
   Result<> watch_below(const std::string& folder, std::size_t depth) {
-    if (depth >= kDepthMax || folders_.size() >= watches_max_) {
-      whole_ = whole_ && depth < kDepthMax && folders_.size() < watches_max_;
+    if (depth >= kDepthMax) {
+      whole_ = false;
       return {};
     }
     const auto opened = Directory::open(folder.empty() ? path_ : path_ + "/" + folder);
@@ -132,9 +133,11 @@ class RealTreeWatch final : public TreeWatch {
     if (!items) return {};
     for (const DirectoryItem& item : *items) {
       if (item.kind != FileKind::kDirectory) continue;
+      if (depth == 1 && left_out_ && left_out_(item.name)) continue;
       const std::string inner = joined(folder, item.name);
       // One that is closed to us, or went: nothing of it can be told.
       if (watch(inner)) static_cast<void>(watch_below(inner, depth + 1));
+      if (folders_.size() >= watches_max_ && !whole_) return {};
     }
     return {};
   }
@@ -142,6 +145,7 @@ class RealTreeWatch final : public TreeWatch {
   void follow(const std::string& folder) {
     std::size_t depth = 1;
     for (const char c : folder) depth += c == '/' ? 1 : 0;
+    if (depth == 2 && left_out_ && left_out_(folder.substr(folder.find('/') + 1))) return;
     if (watch(folder)) static_cast<void>(watch_below(folder, depth));
   }
 
@@ -152,14 +156,24 @@ class RealTreeWatch final : public TreeWatch {
     }
     const auto found = folders_.find(event.wd);
     if (found == folders_.end()) return;
+    const std::string folder = found->second;
+    if (folder.empty() && (event.mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) {
+      // The folder itself is gone, or elsewhere.
+      for (const auto& [watch, name_of] : folders_) {
+        ::inotify_rm_watch(queue_->descriptor.native_handle(), watch);
+      }
+      folders_.clear();
+      news_.lost = true;
+      return;
+    }
     if ((event.mask & IN_IGNORED) != 0) {  // It is gone, and its watch with it.
       folders_.erase(found);
       return;
     }
-    const std::string folder = found->second;
     const bool is_folder = (event.mask & IN_ISDIR) != 0;
     const bool comes = (event.mask & (IN_CREATE | IN_MOVED_TO)) != 0;
     const bool goes = (event.mask & (IN_DELETE | IN_MOVED_FROM)) != 0;
+    if ((event.mask & IN_MOVE_SELF) != 0) return;  // Its folders above tell from where to where.
     if (folder.empty()) {
       if (name.empty()) return;
       if (comes || goes) news_.names = true;
@@ -202,7 +216,9 @@ class RealTreeWatch final : public TreeWatch {
       }
     }
     // Folders that came while news were lost are not known.
-    if (std::exchange(rewatch_, false)) static_cast<void>(watch_below("", 0));
+    if (std::exchange(rewatch_, false) && !folders_.empty()) {
+      static_cast<void>(watch_below("", 0));
+    }
     return {};
   }
 
@@ -210,6 +226,7 @@ class RealTreeWatch final : public TreeWatch {
   std::shared_ptr<Queue> queue_;
   std::string path_;
   std::size_t watches_max_;
+  std::function<bool(std::string_view)> left_out_;
   std::unordered_map<int, std::string> folders_;  ///< Relative; the folder itself is "".
   bool whole_ = true;
   bool rewatch_ = false;
@@ -218,9 +235,9 @@ class RealTreeWatch final : public TreeWatch {
 
 }  // namespace
 
-awaitable<Result<std::unique_ptr<TreeWatch>>> make_tree_watch(asio::io_context& context,
-                                                              Runtime& runtime, std::string path,
-                                                              std::size_t watches_max) {
+awaitable<Result<std::unique_ptr<TreeWatch>>> make_tree_watch(
+    asio::io_context& context, Runtime& runtime, std::string path, std::size_t watches_max,
+    std::function<bool(std::string_view)> left_out) {
   UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!fd) co_return fail(system_error("watch " + path + " for changes", errno));
   const auto queue = std::make_shared<Queue>(context, runtime);
@@ -228,7 +245,8 @@ awaitable<Result<std::unique_ptr<TreeWatch>>> make_tree_watch(asio::io_context& 
   queue->descriptor.assign(fd.get(), error);
   if (error) co_return fail(system_error("watch " + path + " for changes", error.value()));
   static_cast<void>(fd.release());
-  auto watch = std::make_unique<RealTreeWatch>(runtime, queue, std::move(path), watches_max);
+  auto watch = std::make_unique<RealTreeWatch>(runtime, queue, std::move(path), watches_max,
+                                               std::move(left_out));
   WARREN_CO_TRY_VOID(co_await run(runtime.pool(), [&] { return watch->watch_all(); }));
   co_return std::unique_ptr<TreeWatch>(std::move(watch));
 }

@@ -8,7 +8,8 @@ CREATE TABLE folders(
   sentinel_required INTEGER NOT NULL,
   topic TEXT NOT NULL,
   audience TEXT NOT NULL,
-  added_ns INTEGER NOT NULL
+  added_ns INTEGER NOT NULL,
+  inode INTEGER NOT NULL
 );
 CREATE TABLE expected(
   folder_id INTEGER NOT NULL REFERENCES folders ON DELETE CASCADE,
