@@ -62,9 +62,11 @@ Result<AccessRule> AccessRule::parse(
 }
 
 bool is_on_lan(const Multiaddr& remote) {
+  if (remote.has(multiformats::Protocol::kP2pCircuit)) return false;
+  if (remote.memory_id()) return true;
   const auto endpoint = remote.endpoint();
-  return !endpoint || endpoint->ip.is_loopback() || endpoint->ip.is_private() ||
-         endpoint->ip.is_link_local();
+  return endpoint &&
+         (endpoint->ip.is_loopback() || endpoint->ip.is_private() || endpoint->ip.is_link_local());
 }
 
 }  // namespace warren::peers

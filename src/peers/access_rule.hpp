@@ -47,7 +47,7 @@ struct AccessRule {
 };
 
 /// Whether `remote`, the address of a connected peer, is one of this machine, a LAN or a
-/// simulation.
+/// simulation. What comes through a relay, or by a name, may be anywhere.
 bool is_on_lan(const Multiaddr& remote);
 
 }  // namespace warren::peers
