@@ -158,9 +158,9 @@ struct Attack {
 
 struct AttackTimes {
   std::size_t nodes = 100;
-  Duration calm = 1h;
-  Duration attack = 1h;
-  Duration after = 30min;
+  Duration calm = 30min;
+  Duration attack = 30min;
+  Duration after = 15min;
   /// One leaves and one joins; zero: nobody does.
   Duration churn{};
 };
