@@ -65,6 +65,7 @@ awaitable<Result<>> Node::start() {
   config.limits = options_.transfer;
   config.free_bytes_min = options_.free_bytes_min;
   config.notes = &keeper_;
+  config.trusted = [this](const PeerId& peer) { return is_trusted(peer); };
   transfers_ =
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));
   WARREN_CO_TRY_VOID(co_await transfers_->open());

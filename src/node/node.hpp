@@ -249,6 +249,8 @@ class Node final : private discovery::PeerSink {
   awaitable<Result<>> open_libraries();
   awaitable<Result<Cid>> hash_entry(std::string folder, std::string id);
   awaitable<void> forget_entry(std::string id);
+  /// A person gave its key.
+  bool is_trusted(const PeerId& peer) const;
   awaitable<void> count_shares();
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name);
   awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid);

@@ -39,6 +39,11 @@ awaitable<void> Node::forget_entry(std::string id) {
   }
 }
 
+bool Node::is_trusted(const PeerId& peer) const {
+  const peers::Peer* known = keeper_.book().find(peer);
+  return known != nullptr && known->pinned;
+}
+
 Result<peers::AccessRule> Node::parse_audience(std::string_view text) const {
   return peers::AccessRule::parse(text, [this](std::string_view name) { return find_peer(name); });
 }

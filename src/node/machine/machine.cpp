@@ -1,5 +1,6 @@
 #include "node/machine/machine.hpp"
 
+#include "library/reserved.hpp"
 #include "node/machine/options.hpp"
 #include "node/machine/transports.hpp"
 #include "runtime/tree_watch.hpp"
@@ -11,7 +12,8 @@ NodeOptions adjusted(const MachineOptions& options, runtime::RealRuntime& runtim
                      resources::Manager& resources) {
   NodeOptions made = node_options(options.config, options.paths, resources);
   made.library.watch = [&runtime, most = made.library.limits.watches_max](std::string path) {
-    return runtime::make_tree_watch(runtime.context(), runtime, std::move(path), most);
+    return runtime::make_tree_watch(runtime.context(), runtime, std::move(path), most,
+                                    library::is_reserved);
   };
   if (options.adjust) options.adjust(made);
   return made;
