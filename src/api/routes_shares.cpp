@@ -46,6 +46,7 @@ awaitable<Result<Json>> share(node::Node& node, Request request, Lines& lines) {
   Fields fields(request.body);
   const std::string path = fields.required_text("path");
   const std::string name = fields.text("name");
+  const auto audience_text = fields.optional_text("audience");
   const Duration interval =
       fields.seconds("interval", kIntervalDefault, kIntervalMin, kIntervalMax);
   WARREN_CO_TRY_VOID(fields.finish());
@@ -53,7 +54,11 @@ awaitable<Result<Json>> share(node::Node& node, Request request, Lines& lines) {
     co_return fail(ErrorCode::kInvalidArgument, "the field 'path' must be an absolute path");
   }
   const TimePoint begun = node.runtime().now();
-  WARREN_CO_TRY(const auto job, node.share(path, name));
+  std::optional<peers::AccessRule> audience;
+  if (audience_text) {
+    WARREN_CO_TRY(audience, node.parse_audience(*audience_text));
+  }
+  WARREN_CO_TRY(const auto job, node.share(path, name, std::move(audience)));
   WARREN_CO_TRY_VOID(co_await watch(node.runtime(), job, "hashing", interval, lines));
   if (!*job->result()) co_return fail(job->result()->error());
   const content::Shared& shared = **job->result();

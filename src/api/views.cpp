@@ -138,6 +138,7 @@ Json share_view(const content::ShareInfo& share) {
               {"files", share.files},
               {"bytes", share.bytes},
               {"files_changed", share.files_changed},
+              {"audience", share.audience.to_string()},
               {"added", time_text(share.added_at)}};
 }
 

@@ -20,9 +20,13 @@ namespace {
 /// Items that were skipped or found bad, shown one by one; the rest is counted.
 constexpr std::size_t kItemsShown = 10;
 
-constexpr std::array<OptionSpec, 2> kShareOptions{{
+constexpr std::array<OptionSpec, 3> kShareOptions{{
     {.name = "PATH", .value = "", .help = "file or folder; it stays where it is", .required = true},
     {.name = "--name", .value = "NAME", .help = "what others call it (the last name of PATH)"},
+    {.name = "--for",
+     .value = "WHO",
+     .help = "who may fetch it: lan, anyone, trusted, or peers by id or name, separated by commas "
+             "(lan)"},
 }};
 constexpr std::array<OptionSpec, 1> kShareReference{{
     {.name = "NAME|CID",
@@ -73,8 +77,9 @@ ExitCode run_share(Invocation& invocation) {
   std::string path = std::filesystem::absolute(given, error).lexically_normal().string();
   if (error) return output.failure(system_error("cannot find " + given, error.value()), given);
   if (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  const auto answer = post_with_progress(invocation, "/api/v1/shares",
-                                         {{"path", path}, {"name", invocation.args.text("name")}});
+  api::Json body{{"path", path}, {"name", invocation.args.text("name")}};
+  if (invocation.args.flag("for")) body["audience"] = invocation.args.text("for");
+  const auto answer = post_with_progress(invocation, "/api/v1/shares", std::move(body));
   if (!answer) return invocation.session.failure(answer.error(), path);
   const std::uint64_t skipped = bytes_of(*answer, "skipped_count");
   note_items(output, (*answer)["skipped"], skipped, "not shared:");
@@ -94,11 +99,12 @@ ExitCode run_shares(Invocation& invocation) {
           return;
         }
         std::vector<std::vector<std::string>> rows{
-            {"NAME", "CID", "FILES", "SIZE", "STATE", "PATH"}};
+            {"NAME", "CID", "FILES", "SIZE", "STATE", "FOR", "PATH"}};
         for (const auto& share : answer["shares"]) {
           rows.push_back({node::escape_for_display(share.value("name", "")), share.value("cid", ""),
                           fmt::format("{}", bytes_of(share, "files")),
                           runtime::human_bytes(bytes_of(share, "bytes")), share.value("state", ""),
+                          share.value("audience", ""),
                           node::escape_for_display(share.value("path", ""), 200)});
         }
         invocation.output.text(format_table(rows));

@@ -43,7 +43,8 @@ Result<std::string> absolute(std::string_view path, std::string_view what) {
 
 awaitable<warren::Result<ShareInfo>> share_path(node::Node* node, std::string path,
                                                 std::string name, TimePoint deadline) {
-  WARREN_CO_TRY(const auto job, node->share(std::move(path), std::move(name)));
+  WARREN_CO_TRY(const auto job, node->share(std::move(path), std::move(name),
+                                            peers::AccessRule{peers::Access::kAnyone, {}}));
   const bool ended = co_await job->wait_until(deadline);
   if (!ended) {
     job->stop();

@@ -183,8 +183,10 @@ class Node final : private discovery::PeerSink {
   using ShareJob = Job<content::Shared>;
   using VerifyJob = Job<content::Verified>;
   /// Begins to import the file or folder at the absolute `path`. Empty name: its last name.
+  /// `audience`: who may fetch it; unset: as before, at first peers on the LAN.
   /// Errors: kLimited, kClosed; the rest is the job's result.
-  Result<std::shared_ptr<ShareJob>> share(std::string path, std::string name);
+  Result<std::shared_ptr<ShareJob>> share(std::string path, std::string name,
+                                          std::optional<peers::AccessRule> audience = {});
   Result<std::shared_ptr<VerifyJob>> verify(std::string name_or_cid);
   /// In order of name.
   awaitable<Result<std::vector<content::ShareInfo>>> shares();
@@ -252,7 +254,8 @@ class Node final : private discovery::PeerSink {
   /// A person gave its key.
   bool is_trusted(const PeerId& peer) const;
   awaitable<void> count_shares();
-  awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name);
+  awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name,
+                            std::optional<peers::AccessRule> audience);
   awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid);
   Result<> take_job_slot();
 

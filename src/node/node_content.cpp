@@ -43,19 +43,22 @@ Result<> Node::take_job_slot() {
   return {};
 }
 
-Result<std::shared_ptr<Node::ShareJob>> Node::share(std::string path, std::string name) {
+Result<std::shared_ptr<Node::ShareJob>> Node::share(std::string path, std::string name,
+                                                    std::optional<peers::AccessRule> audience) {
   WARREN_TRY_VOID(take_job_slot());
   auto job = std::make_shared<ShareJob>(runtime_);
-  if (!tasks_.spawn(run_share(job, std::move(path), std::move(name)))) {
+  if (!tasks_.spawn(run_share(job, std::move(path), std::move(name), std::move(audience)))) {
     --jobs_;
     return fail(ErrorCode::kClosed, "the node is shutting down");
   }
   return job;
 }
 
-awaitable<void> Node::run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name) {
+awaitable<void> Node::run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name,
+                                std::optional<peers::AccessRule> audience) {
   const JobSlot slot(jobs_, job_progress_, job->shared_progress());
-  auto shared = co_await content::share_path(runtime_, *store_, path, name, job->shared_progress());
+  auto shared = co_await content::share_path(runtime_, *store_, path, name, job->shared_progress(),
+                                             std::move(audience));
   co_await count_shares();
   job->finish(std::move(shared));
 }

@@ -122,6 +122,17 @@ class Library(SystemTest):
         gone = other.run("get", cid, "--out", self.folder / "out", "--wait", "1")
         self.assertNotEqual(gone.code, OK, str(gone))
 
+    def test_a_share_says_who_may_fetch_it(self):
+        sender, receiver = self.pair()
+        wad = self.games / "doom"
+        kept = self.expect(sender.run("share", wad, "--for", "trusted"), OK).result
+        self.assertEqual(kept["audience"], "trusted")
+        hidden = receiver.run("get", kept["cid"], "--out", self.folder / "hidden", "--wait", "1")
+        self.assertNotEqual(hidden.code, OK, str(hidden))
+        self.expect(sender.run("share", wad, "--for", receiver.peer_id), OK)
+        got = self.expect(receiver.run("get", kept["cid"], "--out", self.folder / "out"), OK).result
+        self.assertEqual(describe(got["path"]), describe(wad))
+
     def test_a_name_in_two_folders_belongs_to_the_first(self):
         more = self.folder / "more"
         write(more / "quake" / "x", 10, 9)
