@@ -46,6 +46,13 @@ COMMANDS = [
     (["transfers", "pause", "999"], NOT_FOUND),
     (["transfers", "resume", "999"], NOT_FOUND),
     (["transfers", "cancel", "999"], NOT_FOUND),
+    (["library"], OK),
+    (["library", "add", "does-not-exist"], NOT_FOUND),
+    (["library", "set", "does-not-exist", "--for", "anyone"], NOT_FOUND),
+    (["library", "remove", "does-not-exist"], NOT_FOUND),
+    (["library", "list"], OK),
+    (["library", "show", "nothing"], NOT_FOUND),
+    (["library", "scan", "--wait", "20"], OK),
     (["config", "reload"], OK),
 ]
 # Those that do without a node.

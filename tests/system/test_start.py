@@ -105,7 +105,8 @@ class Start(SystemTest):
         node = self.node("a").start()
         node.stop()
         stores = list(node.home.rglob("*.db"))
-        self.assertEqual(sorted(store.name for store in stores), ["peers.db", "warren.db"])
+        self.assertEqual(sorted(store.name for store in stores),
+                         ["library.db", "peers.db", "warren.db"])
         for store in stores:
             good = store.read_bytes()
             store.write_bytes(b"this is no database" * 1000)
