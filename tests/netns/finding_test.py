@@ -71,6 +71,7 @@ class Finding(unittest.TestCase):
             addresses = a.sees("multicast", peer.id)["addresses"]
             self.assertTrue(any(each.startswith(prefix) for each in addresses), addresses)
             # What the other network has is of no use to this one.
+            self.assertIsNotNone(wait_until(lambda p=peer: p.sees("multicast", a.id), 5))
             heard = peer.sees("multicast", a.id)["addresses"]
             wrong = "/ip4/10.78." if peer is b else "/ip4/10.77."
             self.assertFalse(any(each.startswith(wrong) for each in heard), heard)
