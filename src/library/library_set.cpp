@@ -144,7 +144,7 @@ Summary LibrarySet::summary(const peers::Visitor& visitor) const {
   Summary summary;
   summary.revision = revision_;
   for (const auto& [rule, group] : groups_) {
-    if (!rule.allows(visitor)) continue;
+    if (!may_see(visitor, rule)) continue;
     summary.digest += group.digest;
     summary.count += group.count;
   }
@@ -156,7 +156,7 @@ std::vector<Listing> LibrarySet::page(const peers::Visitor& visitor, std::string
   std::vector<Listing> listings;
   for (auto entry = entries_.upper_bound(after); entry != entries_.end(); ++entry) {
     if (listings.size() == count) break;
-    if (entry->second.rule.allows(visitor)) listings.push_back(entry->second.listing);
+    if (may_see(visitor, entry->second.rule)) listings.push_back(entry->second.listing);
   }
   return listings;
 }
@@ -185,12 +185,12 @@ std::optional<Changes> LibrarySet::changes(const peers::Visitor& visitor, Revisi
     for (; removal != by_removal_.end() && removal->first == number; ++removal) {
       const RemovedEntry& entry = removed_.find(removal->second)->second;
       ++taken;
-      if (entry.rule.allows(visitor)) changes.removed.push_back(entry.id);
+      if (may_see(visitor, entry.rule)) changes.removed.push_back(entry.id);
     }
     for (; change != by_change_.end() && change->first == number; ++change) {
       const PublishedEntry& entry = entries_.find(change->second)->second;
       ++taken;
-      if (!entry.rule.allows(visitor)) continue;
+      if (!may_see(visitor, entry.rule)) continue;
       auto& list = entry.added_at > since.number ? changes.added : changes.updated;
       list.push_back(entry.listing);
     }
@@ -200,7 +200,7 @@ std::optional<Changes> LibrarySet::changes(const peers::Visitor& visitor, Revisi
 
 std::optional<Listing> LibrarySet::find(const peers::Visitor& visitor, std::string_view id) const {
   const PublishedEntry* entry = find(id);
-  if (entry == nullptr || !entry->rule.allows(visitor)) return std::nullopt;
+  if (entry == nullptr || !may_see(visitor, entry->rule)) return std::nullopt;
   return entry->listing;
 }
 

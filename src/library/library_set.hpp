@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ class LibrarySet final : public Published {
  public:
   explicit LibrarySet(limits::Library limits = {}) : limits_(limits) {}
 
+  /// This node itself: as a visitor it sees all. Before anything is read.
+  void set_owner(PeerId owner) { owner_ = std::move(owner); }
   /// What the disk has. Once, before anything else. Deltas begin at `complete_since`.
   void restore(Revision revision, std::uint64_t complete_since, std::vector<PublishedEntry> entries,
                std::vector<RemovedEntry> removed);
@@ -75,8 +78,12 @@ class LibrarySet final : public Published {
   void forget_removal(std::string_view id);
   void bound_removals();
   void tell();
+  bool may_see(const peers::Visitor& visitor, const peers::AccessRule& rule) const {
+    return rule.allows(visitor) || (owner_ && *owner_ == visitor.peer);
+  }
 
   limits::Library limits_;
+  std::optional<PeerId> owner_;
   Revision revision_;
   std::uint64_t complete_since_ = 0;
   std::map<std::string, PublishedEntry, std::less<>> entries_;
