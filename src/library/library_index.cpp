@@ -160,21 +160,6 @@ Result<LibraryIndex::Content> LibraryIndex::load() {
         expected.emplace(std::move(*entry), std::move(*version));
       }
     }
-    {
-      Query row =
-          database_->query(fmt::format("SELECT {} FROM entries ORDER BY id", kEntryColumns));
-      while (row.step()) {
-        auto entry = entry_in(row);
-        const auto folder = entry ? folders.find(entry->folder) : folders.end();
-        if (folder == folders.end() || content.entries.size() == limits_.entries_max ||
-            entry->published.changed_at > content.revision.number) {
-          ++content.skipped;
-          continue;
-        }
-        entry->published.rule = content.folders[folder->second].settings.audience;
-        content.entries.push_back(std::move(*entry));
-      }
-    }
     // One more than the bound: the set sees by it where deltas begin.
     Query row = database_->query(
         "SELECT id, audience, removed_at FROM removed ORDER BY removed_at DESC LIMIT ?");
@@ -189,6 +174,34 @@ Result<LibraryIndex::Content> LibraryIndex::load() {
       content.removed.push_back({row.text(0), *audience, removed_at});
     }
     return content;
+  });
+}
+
+Result<LibraryIndex::Page> LibraryIndex::load_entries(const Content& content,
+                                                      std::string_view after, std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  return database_->guarded([&]() -> Result<Page> {
+    Page page;
+    Query row = database_->query(
+        fmt::format("SELECT {} FROM entries WHERE id > ? ORDER BY id LIMIT ?", kEntryColumns));
+    row.with(after).with(count);
+    std::size_t rows = 0;
+    for (; row.step(); ++rows) {
+      page.last = row.text(0);
+      auto entry = entry_in(row);
+      const auto folder = std::ranges::find_if(
+          content.folders, [&](const Folder& known) { return entry && known.id == entry->folder; });
+      if (folder == content.folders.end() ||
+          entry->published.changed_at > content.revision.number) {
+        ++page.skipped;
+        continue;
+      }
+      entry->published.rule = folder->settings.audience;
+      page.entries.push_back(std::move(*entry));
+    }
+    // A damaged file may have them in any order: it is not read for ever.
+    page.more = rows == count && page.last > after;
+    return page;
   });
 }
 
@@ -244,6 +257,19 @@ Result<> LibraryIndex::change_folder(const Folder& folder) {
   return database_->guarded([&]() -> Result<> {
     Transaction transaction(*database_);
     const FolderSettings& settings = folder.settings;
+    // What was read by other settings is to be read again.
+    database_
+        ->query(
+            "UPDATE entries SET fingerprint = zeroblob(32) WHERE folder_id = ?1 AND EXISTS (SELECT "
+            "1 "
+            "FROM folders WHERE id = ?1 AND (sentinel_file <> ?2 OR sentinel_format <> ?3 OR "
+            "sentinel_required <> ?4 OR topic <> ?5))")
+        .with(folder.id)
+        .with(std::string_view(settings.sentinel.file))
+        .with(static_cast<std::int64_t>(settings.sentinel.format))
+        .with(settings.sentinel.required)
+        .with(std::string_view(settings.topic))
+        .run();
     const int rows = database_
                          ->query(
                              "UPDATE folders SET sentinel_file = ?, sentinel_format = ?, "

@@ -71,13 +71,23 @@ class LibraryIndex {
 
   struct Content {
     std::vector<Folder> folders;
-    std::vector<IndexedEntry> entries;
     std::vector<RemovedEntry> removed;
     Revision revision;
     std::uint64_t complete_since = 0;
-    std::size_t skipped = 0;  ///< Rows that made no sense; their entries are looked at anew.
+    std::size_t skipped = 0;  ///< Rows that made no sense; what they said is looked at anew.
   };
+  /// All but the entries.
   Result<Content> load();
+
+  struct Page {
+    std::vector<IndexedEntry> entries;
+    std::size_t skipped = 0;
+    std::string last;   ///< Where the next page begins.
+    bool more = false;  ///< There may be one.
+  };
+  /// Up to `count` entries behind the id `after`, in order of id; of the folders of `content`
+  /// alone.
+  Result<Page> load_entries(const Content& content, std::string_view after, std::size_t count);
 
   /// Errors: kExists (the path is a library folder), kLimited.
   Result<Folder> add_folder(const FolderSettings& settings, WallTime now);

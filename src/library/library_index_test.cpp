@@ -11,6 +11,7 @@
 #include <array>
 
 #include "content/test_support.hpp"
+#include "library/library_machine.hpp"
 #include "library/test_support.hpp"
 
 namespace warren::library {
@@ -33,10 +34,10 @@ class LibraryIndexTest : public testing::Test {
     index_ = std::move(*opened);
   }
   std::string path() { return folder_.at("library.db"); }
-  LibraryIndex::Content load() {
-    auto loaded = index_->load();
+  LoadedIndex load() {
+    auto loaded = test::load(*index_);
     EXPECT_TRUE(loaded) << loaded.error().message();
-    return loaded ? std::move(*loaded) : LibraryIndex::Content{};
+    return loaded ? std::move(*loaded) : LoadedIndex{};
   }
   Folder add(const std::string& at, peers::AccessRule audience = {}) {
     FolderSettings settings;
@@ -261,11 +262,16 @@ TEST_F(LibraryIndexTest, MoreThanTheBoundsIsLeftOut) {
   reopen(limits);
   const auto content = load();
   EXPECT_EQ(content.folders.size(), 1u);
-  EXPECT_EQ(content.entries.size(), 1u);
-  EXPECT_EQ(content.skipped, 2u);
+  EXPECT_EQ(content.skipped, 1u);
   LibrarySet set(limits);
-  set.restore(content.revision, content.complete_since, {}, content.removed);
+  LibraryMachine machine({}, limits);
+  machine.add_folder(content.folders[0], content.entries, {});
+  for (const IndexedEntry& entry : content.entries) set.restore(entry.published);
+  set.restore(content.revision, content.complete_since, content.removed);
   set.check_invariants();
+  machine.check_invariants();
+  EXPECT_EQ(set.size(), 1u);
+  EXPECT_EQ(machine.size(), 1u);
   EXPECT_EQ(set.complete_since(), 3u) << "deltas begin after the removal that was left out";
 }
 

@@ -34,24 +34,34 @@ void LibraryMachine::add_folder(const Folder& folder, std::vector<IndexedEntry> 
   state.folder = folder;
   state.list_at = now;
   state.scan_at = now + times_.scan_interval;
+  restore(std::move(entries));
+}
+
+void LibraryMachine::restore(std::vector<IndexedEntry> entries) {
   for (IndexedEntry& entry : entries) {
+    FolderState* folder = folder_of(entry.folder);
+    if (folder == nullptr || entries_.size() >= limits_.entries_max) continue;
     std::string id = entry.published.listing.id;
     const auto [it, made] = entries_.try_emplace(id);
     if (!made) continue;
     it->second.entry = std::move(entry);
     it->second.in_index = true;
-    state.ids.insert(std::move(id));
+    folder->ids.insert(std::move(id));
   }
 }
 
 void LibraryMachine::change_folder(const Folder& folder, TimePoint now) {
   FolderState* state = folder_of(folder.id);
   if (state == nullptr) return;
+  const FolderSettings& before = state->folder.settings;
+  const bool reads_other =
+      before.sentinel != folder.settings.sentinel || before.topic != folder.settings.topic;
   state->folder = folder;
   for (const std::string& id : state->ids) {
     EntryState& entry = entries_.find(id)->second;
     entry.entry.published.rule = folder.settings.audience;
-    // The sentinel may be another file now.
+    // What a look says comes from the sentinel and these settings; the index drops it likewise.
+    if (reads_other) entry.entry.fingerprint = {};
     want_look(entry, now);
   }
 }
@@ -180,6 +190,7 @@ void LibraryMachine::touched(FolderId folder, std::string_view id, TimePoint now
   if (entry == nullptr) return names_changed(folder, now);
   if (in_operation(*entry)) return;
   entry->quiet_from = now;
+  entry->look_whole = true;
   if (entry->doing != EntryWork::kNothing) {
     entry->touched = true;
     return;
@@ -210,6 +221,7 @@ void LibraryMachine::operation_ended(std::string_view id, TimePoint now) {
     return;
   }
   entry->second.quiet_from = now - times_.quiet;
+  entry->second.look_whole = true;
   // What a job finds that began before is of before.
   if (entry->second.doing != EntryWork::kNothing) entry->second.touched = true;
   want_look(entry->second, now);
@@ -222,15 +234,21 @@ void LibraryMachine::looked(FolderId folder, const std::string& id, Result<Look>
   EntryState* entry = entry_of(folder, id);
   if (entry == nullptr || !finish(*entry, now)) return;
   if (!look) {
+    entry->look_whole = true;
     // Whether it went, the names say: a disk that is not mounted is an empty folder.
     want_names(*folder_of(folder), now);
     return fail_entry(*entry, look.error(), now);
   }
-  const bool walk =
-      look->fingerprint != entry->entry.fingerprint || entry->entry.stamps == Digest{};
-  entry->seen = std::move(*look);
+  Digest& indexed = entry->entry.fingerprint;
+  const bool walk = look->fingerprint != indexed || entry->entry.stamps == Digest{};
+  // What the look said may be written before the walk is through: then no fingerprint stands for
+  // it.
+  if (look->fingerprint != indexed) indexed = {};
+  entry->looked = true;
+  entry->intent_log = look->in_operation;
+  entry->fingerprint = look->fingerprint;
   if (walk && !entry->walk_at) want_walk(*entry, now);
-  relist(*entry, now);
+  relist(*entry, now, look->unchanged ? nullptr : &*look);
 }
 
 void LibraryMachine::measured(FolderId folder, const std::string& id, Result<Measure> measure,
@@ -246,7 +264,7 @@ void LibraryMachine::measured(FolderId folder, const std::string& id, Result<Mea
   entry->walked_unwatched = !folder_of(folder)->whole_watched;
   const bool changed = measure->stamps != indexed.stamps;
   Listing& listing = indexed.published.listing;
-  const Digest fingerprint = entry->seen ? entry->seen->fingerprint : indexed.fingerprint;
+  const Digest fingerprint = entry->looked ? entry->fingerprint : indexed.fingerprint;
   if (fingerprint != indexed.fingerprint || changed) dirty_.insert(id);
   indexed.fingerprint = fingerprint;
   indexed.stamps = measure->stamps;
@@ -375,23 +393,23 @@ void LibraryMachine::fail_entry(EntryState& entry, const Error& error, TimePoint
   want_walk(entry, at);
 }
 
-/// Lists the entry by what is known of it, and has it hashed when that is not known.
-void LibraryMachine::relist(EntryState& entry, TimePoint now) {
+/// Lists the entry by what is known of it and what `look` says, and has it hashed when its root is
+/// not known.
+void LibraryMachine::relist(EntryState& entry, TimePoint now, const Look* look) {
   // What the index has stands until it is looked at, unless something works on it.
-  if (!entry.seen && !in_operation(entry)) return;
+  if (!entry.looked && !in_operation(entry)) return;
   const FolderState& folder = folders_.at(entry.entry.folder);
   const FolderSettings& settings = folder.folder.settings;
   IndexedEntry& indexed = entry.entry;
   Listing listing = indexed.published.listing;
-  if (entry.seen) {
-    const Look& look = *entry.seen;
-    listing.name = look.sentinel.name.empty() ? listing.id : look.sentinel.name;
-    listing.version = look.sentinel.version;
-    listing.topic = look.sentinel.topic.empty() ? settings.topic : look.sentinel.topic;
-    listing.downloaded = look.has_sentinel || !settings.sentinel.required;
-    listing.installed = look.installed;
+  if (look != nullptr) {
+    listing.name = look->sentinel.name.empty() ? listing.id : look->sentinel.name;
+    listing.version = look->sentinel.version;
+    listing.topic = look->sentinel.topic.empty() ? settings.topic : look->sentinel.topic;
+    listing.downloaded = look->has_sentinel || !settings.sentinel.required;
+    listing.installed = look->installed;
   }
-  const bool busy = in_operation(entry) || entry.seen->in_operation;
+  const bool busy = in_operation(entry) || entry.intent_log;
   const auto expected = settings.expected.find(listing.id);
   const bool other_version =
       expected != settings.expected.end() && expected->second != listing.version;

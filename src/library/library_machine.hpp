@@ -41,6 +41,8 @@ struct ListNames {
 struct LookAt {
   FolderId folder = 0;
   std::vector<std::string> ids;
+  /// Of each: its fingerprint when all that a look says was taken over; zeros: all is to be said.
+  std::vector<Digest> known;
 };
 /// measured() or failed().
 struct MeasureEntry {
@@ -84,6 +86,8 @@ class LibraryMachine {
   /// looked at; what is as it was costs nothing more. The first scan after it walks all of them,
   /// for what changed deep down while nobody looked.
   void add_folder(const Folder& folder, std::vector<IndexedEntry> entries, TimePoint now);
+  /// More entries of folders that were added, before next() is called for the first time.
+  void restore(std::vector<IndexedEntry> entries);
   /// Other settings: the entries are listed anew by what is known.
   void change_folder(const Folder& folder, TimePoint now);
   /// Its entries go; done when size_of() is 0.
@@ -115,8 +119,8 @@ class LibraryMachine {
 
   // ---------------------------------------------------------------------------- what to do
 
-  /// Jobs that may begin now. At most one of each kind is under way, of lists one a folder.
-  /// `number`: of the revision that a Write would make.
+  /// Jobs that may begin now. At most one of each kind is under way, of lists one a folder, of
+  /// looks a few. `number`: of the revision that a Write would make.
   std::vector<LibraryJob> next(TimePoint now, std::uint64_t number);
   /// When next() may have something without an event; kNever.
   TimePoint next_wake() const;
@@ -173,7 +177,10 @@ class LibraryMachine {
     TimePoint quiet_from{};  ///< When the last news came.
     std::uint32_t failures = 0;
     std::string problem;
-    std::optional<Look> seen;  ///< The last look.
+    bool looked = false;      ///< Since the start.
+    bool look_whole = false;  ///< Something may have changed that the fingerprint does not show.
+    bool intent_log = false;  ///< Look::in_operation of the last look.
+    Digest fingerprint;       ///< Of the last look.
   };
   using EntryMap = std::map<std::string, EntryState, std::less<>>;
   using Queue = std::set<std::pair<TimePoint, std::string>>;
@@ -191,7 +198,7 @@ class LibraryMachine {
   void want_walk(EntryState& entry, TimePoint at);
   void stop_wanting(EntryState& entry);
   bool finish(EntryState& entry, TimePoint now);
-  void relist(EntryState& entry, TimePoint now);
+  void relist(EntryState& entry, TimePoint now, const Look* look = nullptr);
   void fail_entry(EntryState& entry, const Error& error, TimePoint now);
   void add_entry(FolderState& folder, const std::string& id, TimePoint now);
   void remove_entry(FolderState& folder, const std::string& id, TimePoint now);
@@ -212,7 +219,7 @@ class LibraryMachine {
   std::set<std::string> dirty_;    ///< To be written.
   std::set<std::string> removed_;  ///< Gone, and still in the index.
   std::map<std::string, std::uint32_t, std::less<>> operations_;
-  std::size_t looking_ = 0;  ///< Entries in a LookAt job.
+  std::size_t looking_ = 0;  ///< Entries in LookAt jobs.
   bool walking_ = false;
   bool hashing_ = false;
   bool writing_ = false;

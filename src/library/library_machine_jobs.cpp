@@ -10,6 +10,8 @@ namespace {
 
 /// Of one LookAt job: some milliseconds of a pool thread.
 constexpr std::size_t kLooksPerJob = 256;
+/// Looks under way: as many jobs as keep some pool threads busy.
+constexpr std::size_t kLooksMax = 4 * kLooksPerJob;
 
 }  // namespace
 
@@ -39,22 +41,25 @@ void LibraryMachine::take_lists(TimePoint now, std::vector<LibraryJob>& out) {
 }
 
 void LibraryMachine::take_looks(TimePoint now, std::vector<LibraryJob>& out) {
-  if (looking_ > 0) return;
-  jobs::LookAt job;
-  for (auto next = looks_.begin(); next != looks_.end() && next->first <= now;) {
-    EntryState& entry = entries_.find(next->second)->second;
-    ++next;
-    if (entry.doing != EntryWork::kNothing) continue;
-    if (job.ids.empty()) job.folder = entry.entry.folder;
-    if (entry.entry.folder != job.folder) continue;
-    set_when(looks_, entry, entry.look_at, std::nullopt);
-    entry.doing = EntryWork::kLooking;
-    job.ids.push_back(id_of(entry));
-    if (job.ids.size() == kLooksPerJob) break;
+  while (looking_ < kLooksMax) {
+    jobs::LookAt job;
+    for (auto next = looks_.begin(); next != looks_.end() && next->first <= now;) {
+      EntryState& entry = entries_.find(next->second)->second;
+      ++next;
+      if (entry.doing != EntryWork::kNothing) continue;
+      if (job.ids.empty()) job.folder = entry.entry.folder;
+      if (entry.entry.folder != job.folder) continue;
+      set_when(looks_, entry, entry.look_at, std::nullopt);
+      entry.doing = EntryWork::kLooking;
+      const bool whole = std::exchange(entry.look_whole, false);
+      job.ids.push_back(id_of(entry));
+      job.known.push_back(whole ? Digest{} : entry.entry.fingerprint);
+      if (job.ids.size() == kLooksPerJob) break;
+    }
+    if (job.ids.empty()) return;
+    looking_ += job.ids.size();
+    out.emplace_back(std::move(job));
   }
-  if (job.ids.empty()) return;
-  looking_ = job.ids.size();
-  out.emplace_back(std::move(job));
 }
 
 void LibraryMachine::take_walk(TimePoint now, std::vector<LibraryJob>& out) {
@@ -128,7 +133,7 @@ TimePoint LibraryMachine::next_wake() const {
     }
   };
   const auto busy = [](const EntryState& entry) { return entry.doing != EntryWork::kNothing; };
-  consider(looks_, looking_ > 0, busy);
+  consider(looks_, looking_ >= kLooksMax, busy);
   consider(walks_, walking_, [&](const EntryState& e) { return busy(e) || e.look_at; });
   consider(hashes_, hashing_,
            [&](const EntryState& e) { return busy(e) || e.look_at || e.walk_at; });

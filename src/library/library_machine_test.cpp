@@ -301,6 +301,17 @@ TEST_F(LibraryMachineTest, ASentinelThatIsRequiredAndAVersionThatIsExpectedHideT
   EXPECT_EQ(listed("c").topic, "other/topic");
 }
 
+TEST_F(LibraryMachineTest, OtherSettingsAreReadAfterAStartThatCameBeforeTheLook) {
+  const FolderId id = folder_with({"a"});
+  Folder changed = model.folders.at(id);
+  changed.settings.topic = "other/topic";
+  model.change_folder(changed);
+  model.restart(times);
+  model.settle();
+  model.check_true();
+  EXPECT_EQ(listed("a").topic, "other/topic");
+}
+
 TEST_F(LibraryMachineTest, OfTwoFoldersTheFirstHasANameAndTheOtherAfterIt) {
   const FolderId first = folder_with({"a", "b"});
   const FolderId second = model.add_folder("/more", kForTrusted).id;

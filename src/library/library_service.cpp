@@ -17,6 +17,7 @@ using runtime::Directory;
 /// A list of names for each folder, one job of each other kind, and the driver.
 constexpr std::size_t kTasksPerFolder = 1;
 constexpr std::size_t kTasksMore = 16;
+constexpr std::size_t kEntriesPerPage = 4096;
 /// A watch that could not be made, or broke, is tried again after this time.
 constexpr Duration kWatchAgain = 60s;
 
@@ -80,23 +81,33 @@ awaitable<Result<>> LibraryService::open() {
     return index_->load();
   });
   if (!opened) co_return fail(std::move(opened).error());
-  if (opened->skipped > 0) {
-    log::warn("library", "{} rows of the library database made no sense and were left out",
-              opened->skipped);
-  }
-  std::map<FolderId, std::vector<IndexedEntry>> entries;
-  std::vector<PublishedEntry> published;
-  published.reserve(opened->entries.size());
-  for (IndexedEntry& entry : opened->entries) {
-    published.push_back(entry.published);
-    entries[entry.folder].push_back(std::move(entry));
-  }
-  set_.restore(opened->revision, opened->complete_since, std::move(published),
-               std::move(opened->removed));
-  for (const Folder& folder : opened->folders) begin_folder(folder, std::move(entries[folder.id]));
+  for (const Folder& folder : opened->folders) machine_.add_folder(folder, {}, runtime_.now());
+  WARREN_CO_TRY_VOID(co_await load_entries(*opened));
+  set_.restore(opened->revision, opened->complete_since, std::move(opened->removed));
+  for (const Folder& folder : opened->folders) begin_folder(folder);
   open_ = true;
   const bool spawned = tasks_.spawn(drive());
   WARREN_CHECK(spawned);
+  co_return Result<>{};
+}
+
+awaitable<Result<>> LibraryService::load_entries(const LibraryIndex::Content& content) {
+  std::size_t skipped = content.skipped;
+  LibraryIndex::Page page;
+  do {
+    const std::string after = std::move(page.last);
+    auto loaded = co_await runtime::run(
+        runtime_.pool(), [&] { return index_->load_entries(content, after, kEntriesPerPage); });
+    if (!loaded) co_return fail(std::move(loaded).error());
+    page = std::move(*loaded);
+    skipped += page.skipped;
+    for (const IndexedEntry& entry : page.entries) set_.restore(entry.published);
+    machine_.restore(std::move(page.entries));
+  } while (page.more);
+  if (skipped > 0) {
+    log::warn("library", "{} rows of the library database made no sense and were left out",
+              skipped);
+  }
   co_return Result<>{};
 }
 
@@ -110,9 +121,9 @@ awaitable<void> LibraryService::close() {
 
 // ------------------------------------------------------------------------------------ folders
 
-void LibraryService::begin_folder(const Folder& folder, std::vector<IndexedEntry> entries) {
+/// Of one that the machine has.
+void LibraryService::begin_folder(const Folder& folder) {
   folders_.insert_or_assign(folder.id, folder);
-  machine_.add_folder(folder, std::move(entries), runtime_.now());
   if (!options_.watch) return;
   Watched& state = *watched_.emplace(folder.id, std::make_unique<Watched>(runtime_)).first->second;
   // It refuses when a folder of a damaged index has the same number: one of them is watched.
@@ -153,7 +164,10 @@ awaitable<Result<Folder>> LibraryService::add_folder(FolderSettings settings) {
   const WallTime now = runtime_.wall_now();
   auto folder =
       co_await runtime::run(runtime_.pool(), [&] { return index_->add_folder(settings, now); });
-  if (folder && open_) begin_folder(*folder, {});
+  if (folder && open_) {
+    machine_.add_folder(*folder, {}, runtime_.now());
+    begin_folder(*folder);
+  }
   give_index();
   wake();
   co_return folder;
@@ -259,6 +273,13 @@ std::optional<EntryView> LibraryService::find(std::string_view id) const {
   return EntryView{*view->entry, folder->second.settings.path, view->work, view->problem};
 }
 
+bool LibraryService::may_fetch(std::string_view id, const peers::Visitor& visitor) const {
+  const auto view = machine_.find(id);
+  if (!view) return false;
+  const PublishedEntry& entry = view->entry->published;
+  return entry.listing.availability != Availability::kLocalOnly && entry.rule.allows(visitor);
+}
+
 Result<> LibraryService::scan(std::string_view path) {
   const TimePoint now = runtime_.now();
   if (!path.empty()) {
@@ -350,7 +371,8 @@ void LibraryService::start(LibraryJob job) {
     const auto folder = folders_.find(looks->folder);
     SentinelSettings sentinel;
     if (folder != folders_.end()) sentinel = folder->second.settings.sentinel;
-    begin(look(looks->folder, path_of(looks->folder), std::move(sentinel), std::move(looks->ids)));
+    std::string path = path_of(looks->folder);
+    begin(look(std::move(*looks), std::move(path), std::move(sentinel)));
   } else if (auto* walk = std::get_if<jobs::MeasureEntry>(&job)) {
     begin(measure_entry(walk->folder, path_of(walk->folder), std::move(walk->id)));
   } else if (auto* hash = std::get_if<jobs::HashEntry>(&job)) {
@@ -396,24 +418,24 @@ awaitable<void> LibraryService::keep_inode(FolderId id, std::uint64_t inode) {
   give_index();
 }
 
-awaitable<void> LibraryService::look(FolderId folder, std::string path, SentinelSettings sentinel,
-                                     std::vector<std::string> ids) {
+awaitable<void> LibraryService::look(jobs::LookAt job, std::string path,
+                                     SentinelSettings sentinel) {
   auto looks = co_await runtime::run(runtime_.pool(), [&]() -> Result<std::vector<Result<Look>>> {
     std::vector<Result<Look>> found;
-    found.reserve(ids.size());
+    found.reserve(job.ids.size());
     const auto opened = Directory::open(path);
-    for (const std::string& id : ids) {
+    for (std::size_t i = 0; i < job.ids.size(); ++i) {
       if (!opened) {
         // The folder is away, not the entries.
         found.emplace_back(fail(ErrorCode::kIo, opened.error().message()));
       } else {
-        found.push_back(look_at(*opened, id, sentinel, options_.limits));
+        found.push_back(look_at(*opened, job.ids[i], sentinel, options_.limits, job.known[i]));
       }
     }
     return found;
   });
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    machine_.looked(folder, ids[i], std::move((*looks)[i]), runtime_.now());
+  for (std::size_t i = 0; i < job.ids.size(); ++i) {
+    machine_.looked(job.folder, job.ids[i], std::move((*looks)[i]), runtime_.now());
   }
   wake();
 }

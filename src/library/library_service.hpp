@@ -76,6 +76,9 @@ class LibraryService {
   /// In order of id. Errors: kNotFound.
   Result<std::vector<EntryView>> entries(std::string_view path) const;
   std::optional<EntryView> find(std::string_view id) const;
+  /// Whether this peer may fetch what the entry was when it was last hashed: not while something
+  /// works on it, nor when it is for this machine alone.
+  bool may_fetch(std::string_view id, const peers::Visitor& visitor) const;
 
   /// Scans and walks all of the folder, or of every one when the path is empty. Returns at once.
   /// Errors: kNotFound.
@@ -114,14 +117,14 @@ class LibraryService {
   awaitable<void> drive();
   void start(LibraryJob job);
   awaitable<void> list_names(FolderId folder, std::string path);
-  awaitable<void> look(FolderId folder, std::string path, SentinelSettings sentinel,
-                       std::vector<std::string> ids);
+  awaitable<void> look(jobs::LookAt job, std::string path, SentinelSettings sentinel);
   awaitable<void> measure_entry(FolderId folder, std::string path, std::string id);
   awaitable<void> hash_entry(FolderId folder, std::string path, std::string id);
   awaitable<void> write(jobs::Write job);
   awaitable<void> watch_folder(FolderId folder, std::string path, Watched& state);
   awaitable<void> keep_inode(FolderId folder, std::uint64_t inode);
-  void begin_folder(const Folder& folder, std::vector<IndexedEntry> entries);
+  awaitable<Result<>> load_entries(const LibraryIndex::Content& content);
+  void begin_folder(const Folder& folder);
   void end_operation(const std::string& id);
   /// One change of the index at a time.
   awaitable<Result<>> take_index();

@@ -6,15 +6,18 @@
 
 namespace warren::library {
 
+void LibrarySet::restore(PublishedEntry entry) {
+  WARREN_CHECK(revision_ == Revision{});
+  // A damaged file may have a row twice: the first one counts.
+  const bool room = entries_.size() < limits_.entries_max;
+  if (room && !entries_.contains(entry.listing.id)) put(std::move(entry));
+}
+
 void LibrarySet::restore(Revision revision, std::uint64_t complete_since,
-                         std::vector<PublishedEntry> entries, std::vector<RemovedEntry> removed) {
-  WARREN_CHECK(entries_.empty() && revision_ == Revision{});
+                         std::vector<RemovedEntry> removed) {
+  WARREN_CHECK(revision_ == Revision{});
   revision_ = revision;
   complete_since_ = std::min(complete_since, revision.number);
-  // A file may have a row twice: the first one counts.
-  for (PublishedEntry& entry : entries) {
-    if (!entries_.contains(entry.listing.id)) put(std::move(entry));
-  }
   for (RemovedEntry& entry : removed) {
     if (entries_.contains(entry.id) || entry.removed_at <= complete_since_) continue;
     forget_removal(entry.id);

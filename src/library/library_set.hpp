@@ -38,9 +38,10 @@ class LibrarySet final : public Published {
 
   /// This node itself: as a visitor it sees all. Before anything is read.
   void set_owner(PeerId owner) { owner_ = std::move(owner); }
-  /// What the disk has. Once, before anything else. Deltas begin at `complete_since`.
-  void restore(Revision revision, std::uint64_t complete_since, std::vector<PublishedEntry> entries,
-               std::vector<RemovedEntry> removed);
+  /// What the disk has, entry by entry and then the rest once, before anything else. Deltas begin
+  /// at `complete_since`.
+  void restore(PublishedEntry entry);
+  void restore(Revision revision, std::uint64_t complete_since, std::vector<RemovedEntry> removed);
   /// These changes are on the disk: the revision after the present one. `changed` have their new
   /// listing; their numbers are set here.
   void apply(std::vector<PublishedEntry> changed, const std::vector<std::string>& removed);

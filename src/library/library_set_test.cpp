@@ -36,7 +36,7 @@ std::map<std::string, Listing> pages(const LibrarySet& set, const peers::Visitor
 
 TEST(LibrarySet, ADeltaSaysWhatCameChangedAndWent) {
   LibrarySet set;
-  set.restore({5, 1}, 1, {}, {});
+  set.restore({5, 1}, 1, {});
   set.apply({entry("a"), entry("b"), entry("c")}, {});
   EXPECT_EQ(set.revision(), (Revision{5, 2}));
   set.apply({entry("b", 2), entry("d")}, {"a"});
@@ -60,7 +60,7 @@ TEST(LibrarySet, ADeltaSaysWhatCameChangedAndWent) {
 
 TEST(LibrarySet, WhatIsNotKnownAnyMoreIsNoDelta) {
   LibrarySet set;
-  set.restore({5, 10}, 7, {}, {});
+  set.restore({5, 10}, 7, {});
   EXPECT_FALSE(set.changes(kNeighbour, {5, 6}, 100)) << "too old";
   EXPECT_TRUE(set.changes(kNeighbour, {5, 7}, 100));
   EXPECT_FALSE(set.changes(kNeighbour, {5, 11}, 100)) << "never reached";
@@ -77,7 +77,7 @@ TEST(LibrarySet, RemovalsAreBoundedAndDeltasBeginAfterThoseForgotten) {
   limits::Library limits;
   limits.removed_max = 3;
   LibrarySet set(limits);
-  set.restore({5, 1}, 1, {}, {});
+  set.restore({5, 1}, 1, {});
   for (const char* id : {"a", "b", "c", "d", "e"}) set.apply({entry(id)}, {});
   set.apply({}, {"a", "b"});
   set.apply({}, {"c"});
@@ -91,7 +91,7 @@ TEST(LibrarySet, RemovalsAreBoundedAndDeltasBeginAfterThoseForgotten) {
 
 TEST(LibrarySet, OthersRulesDoNotShow) {
   LibrarySet set;
-  set.restore({5, 1}, 1, {}, {});
+  set.restore({5, 1}, 1, {});
   set.apply({entry("lan"), entry("all", 1, kForAnyone), entry("key", 1, kForTrusted),
              entry("one", 1, kForStranger)},
             {});
@@ -110,7 +110,7 @@ TEST(LibrarySet, OthersRulesDoNotShow) {
 // A delta leaves out what a visitor may not see, so it cannot say that it may not see it any more.
 TEST(LibrarySet, AnIdThatComesUnderAnotherRuleEndsTheDeltas) {
   LibrarySet set;
-  set.restore({5, 1}, 1, {}, {});
+  set.restore({5, 1}, 1, {});
   set.apply({entry("a"), entry("b")}, {});
   set.apply({}, {"a"});
   set.apply({entry("a", 2, kForTrusted)}, {});
@@ -123,7 +123,7 @@ TEST(LibrarySet, AnIdThatComesUnderAnotherRuleEndsTheDeltas) {
 
 TEST(LibrarySet, ListenersAreToldOnceAndMayEndAnyOfThem) {
   LibrarySet set;
-  set.restore({5, 1}, 1, {}, {});
+  set.restore({5, 1}, 1, {});
   int first = 0;
   int second = 0;
   std::function<void()> end_second;
@@ -161,8 +161,9 @@ TEST(LibrarySet, AListenerMayEndTheSet) {
 
 TEST(LibrarySet, RowsThatStandTwiceAreOne) {
   LibrarySet set;
-  set.restore({5, 3}, 1, {{listing("a", 1), kForLan, 2, 2}, {listing("a", 2), kForLan, 3, 3}},
-              {{"a", kForLan, 3}, {"b", kForLan, 2}, {"b", kForLan, 3}});
+  set.restore({listing("a", 1), kForLan, 2, 2});
+  set.restore({listing("a", 2), kForLan, 3, 3});
+  set.restore({5, 3}, 1, {{"a", kForLan, 3}, {"b", kForLan, 2}, {"b", kForLan, 3}});
   set.check_invariants();
   EXPECT_EQ(set.summary(kNeighbour).count, 1u);
 }
@@ -214,13 +215,12 @@ class Run {
   };
 
   void restart() {
-    auto content = *index_->load();
+    auto content = *test::load(*index_);
     RC_ASSERT(content.skipped == 0u);
-    std::vector<PublishedEntry> entries;
-    for (const IndexedEntry& row : content.entries) entries.push_back(row.published);
     const auto before = std::move(set_);
     set_ = std::make_unique<LibrarySet>(limits_);
-    set_->restore(content.revision, content.complete_since, entries, content.removed);
+    for (const IndexedEntry& row : content.entries) set_->restore(row.published);
+    set_->restore(content.revision, content.complete_since, content.removed);
     if (!before) return;
     for (const auto& visitor : kVisitors) {
       RC_ASSERT(set_->summary(visitor) == before->summary(visitor));

@@ -120,13 +120,14 @@ class Walk {
 }  // namespace
 
 Result<Look> look_at(const Directory& folder, std::string_view id, const SentinelSettings& sentinel,
-                     const limits::Library& limits) {
+                     const limits::Library& limits, const Digest& known) {
   WARREN_TRY(const Directory entry, folder.open_directory(id));
   WARREN_TRY(std::vector<DirectoryItem> items, entry.list(limits.top_names_max));
   std::ranges::sort(items, {}, &DirectoryItem::name);
   Look look;
   Bytes record;
   crypto::Sha256 hash;
+  bool sentinel_there = false;
   for (const DirectoryItem& item : items) {
     if (item.name == kInstalledFolder) {
       look.installed = item.kind == FileKind::kDirectory;
@@ -145,16 +146,18 @@ Result<Look> look_at(const Directory& folder, std::string_view id, const Sentine
       append_stamp(record, info->stamp);
     }
     hash.update(record);
-    const bool is_sentinel =
-        !sentinel.file.empty() && item.name == sentinel.file && item.kind == FileKind::kRegular;
-    if (!is_sentinel) continue;
-    // One that cannot be read is none: the version would be made up.
-    if (auto content = read_sentinel_of(entry, sentinel, limits)) {
-      look.has_sentinel = true;
-      look.sentinel = std::move(*content);
+    if (!sentinel.file.empty() && item.name == sentinel.file && item.kind == FileKind::kRegular) {
+      sentinel_there = true;
     }
   }
   look.fingerprint.bytes = hash.finish();
+  look.unchanged = look.fingerprint == known;
+  if (look.unchanged || !sentinel_there) return look;
+  // One that cannot be read is none: the version would be made up.
+  if (auto content = read_sentinel_of(entry, sentinel, limits)) {
+    look.has_sentinel = true;
+    look.sentinel = std::move(*content);
+  }
   return look;
 }
 

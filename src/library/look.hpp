@@ -21,16 +21,21 @@ struct Look {
   /// presence alone. Equal: taken for unchanged. Changes deeper down do not show; what is served is
   /// checked file by file anyway (content::Dataset).
   Digest fingerprint;
+  /// The fingerprint is the one that was known: the sentinel was not read, and the next three say
+  /// nothing.
+  bool unchanged = false;
   bool has_sentinel = false;
   SentinelContent sentinel;
   bool installed = false;     ///< `local/` is a folder.
   bool in_operation = false;  ///< An install was under way here when a process ended: intent log.
 };
 
-/// Looks at the folder `id` in `folder`. Errors: kNotFound, kDenied, kTooLarge; of the
-/// system, also when it is no folder.
+/// Looks at the folder `id` in `folder`. `known`: the fingerprint with which what the sentinel says
+/// is known; all zeros: none. Errors: kNotFound, kDenied, kTooLarge; of the system, also when it is
+/// no folder.
 Result<Look> look_at(const runtime::Directory& folder, std::string_view id,
-                     const SentinelSettings& sentinel, const limits::Library& limits);
+                     const SentinelSettings& sentinel, const limits::Library& limits,
+                     const Digest& known = {});
 
 /// What a walk finds.
 struct Measure {

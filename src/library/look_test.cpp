@@ -75,6 +75,19 @@ TEST_F(LookTest, SaysWhatTheSentinelSays) {
   EXPECT_FALSE(look({.file = "link.ini"}).has_sentinel) << "nor is a link";
 }
 
+TEST_F(LookTest, TheSentinelIsNotReadWhenTheFingerprintIsKnown) {
+  const Look first = look();
+  const auto again = look_at(library(), "e", {}, limits_, first.fingerprint);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->unchanged);
+  EXPECT_FALSE(again->has_sentinel);
+  write("version.ini", "version = 22\n");
+  const auto changed = look_at(library(), "e", {}, limits_, first.fingerprint);
+  ASSERT_TRUE(changed);
+  EXPECT_FALSE(changed->unchanged);
+  EXPECT_EQ(changed->sentinel.version, "22");
+}
+
 TEST_F(LookTest, ALongSentinelIsReadUpToItsBound) {
   limits_.sentinel_bytes_max = 100;
   write("version.ini", "version = 7\n" + std::string(1000, '#') + "\nname = too late\n");

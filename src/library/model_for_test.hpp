@@ -52,7 +52,7 @@ class Model {
         machine(times, limits),
         set(limits),
         index_(*LibraryIndex::open(":memory:", 7, limits)) {
-    set.restore({7, 1}, 1, {}, {});
+    set.restore({7, 1}, 1, {});
   }
 
   Folder add_folder(FolderSettings settings) {
@@ -91,19 +91,18 @@ class Model {
   }
   /// The node starts anew from what the index has; jobs under way are lost with it.
   void restart(LibraryTimes times) {
-    auto content = *index_->load();
+    auto content = *load(*index_);
     WARREN_CHECK(content.skipped == 0);
     machine = LibraryMachine(times, limits_);
     set = LibrarySet(limits_);
     jobs.clear();
     removing_.clear();
     std::map<FolderId, std::vector<IndexedEntry>> entries;
-    std::vector<PublishedEntry> published;
     for (const IndexedEntry& entry : content.entries) {
-      published.push_back(entry.published);
+      set.restore(entry.published);
       entries[entry.folder].push_back(entry);
     }
-    set.restore(content.revision, content.complete_since, published, content.removed);
+    set.restore(content.revision, content.complete_since, content.removed);
     folders.clear();
     for (const Folder& folder : content.folders) {
       folders.emplace(folder.id, folder);
@@ -183,7 +182,7 @@ class Model {
     for (const auto& [folder, things] : disk) {
       for (const auto& [id, thing] : things) owners[id].push_back(folder);
     }
-    const auto content = *index_->load();
+    const auto content = *load(*index_);
     WARREN_CHECK(content.skipped == 0 && content.revision == set.revision());
     WARREN_CHECK(content.entries.size() == owners.size() && set.size() == owners.size());
     for (const IndexedEntry& entry : content.entries) {
@@ -247,11 +246,18 @@ class Model {
     machine.names_found(job.folder, std::move(names), now);
   }
   void end(const jobs::LookAt& job, const std::optional<Error>& error) {
-    for (const std::string& id : job.ids) {
-      machine.looked(
-          job.folder, id,
-          answer<Look>(job.folder, id, error, [](const Thing& thing) { return thing.look(); }),
-          now);
+    for (std::size_t i = 0; i < job.ids.size(); ++i) {
+      const auto look = [&](const Thing& thing) {
+        Look look = thing.look();
+        if (look.fingerprint != job.known[i]) return look;
+        Look unchanged;
+        unchanged.fingerprint = look.fingerprint;
+        unchanged.unchanged = true;
+        unchanged.in_operation = look.in_operation;
+        return unchanged;
+      };
+      machine.looked(job.folder, job.ids[i], answer<Look>(job.folder, job.ids[i], error, look),
+                     now);
     }
   }
   void end(const jobs::MeasureEntry& job, const std::optional<Error>& error) {

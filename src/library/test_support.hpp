@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,22 @@
 #include "library/library_index.hpp"
 
 namespace warren::library::test {
+
+/// All that an index holds.
+struct LoadedIndex : LibraryIndex::Content {
+  std::vector<IndexedEntry> entries;
+};
+inline Result<LoadedIndex> load(LibraryIndex& index) {
+  LoadedIndex all;
+  WARREN_TRY(static_cast<LibraryIndex::Content&>(all), index.load());
+  LibraryIndex::Page page;
+  do {
+    WARREN_TRY(page, index.load_entries(all, page.last, 2));
+    all.skipped += page.skipped;
+    std::ranges::move(page.entries, std::back_inserter(all.entries));
+  } while (page.more);
+  return all;
+}
 
 inline Digest digest(std::string_view text) { return Digest{crypto::sha256(as_bytes(text))}; }
 inline Cid root(std::string_view text) { return Cid{Codec::kDagPb, digest(text)}; }

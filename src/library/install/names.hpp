@@ -1,0 +1,21 @@
+#pragma once
+// Names in an entry that only operations use. All are reserved (library/reserved.hpp).
+
+#include <string_view>
+
+#include "library/reserved.hpp"
+
+namespace warren::install {
+
+using library::kBackupFolder;
+using library::kInstalledFolder;
+using library::kInstallingFolder;
+using library::kIntentFile;
+using library::kOwnedMarker;
+
+inline constexpr std::string_view kIntentParts = ".warren.json.tmp";
+inline constexpr std::string_view kMarkerPath = ".local.installing/.warren_owned";
+inline constexpr std::string_view kNewFolder = ".warren.new";
+inline constexpr std::string_view kOldFolder = ".warren.old";
+
+}  // namespace warren::install
