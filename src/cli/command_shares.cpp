@@ -85,8 +85,9 @@ ExitCode run_share(Invocation& invocation) {
   note_items(output, (*answer)["skipped"], skipped, "not shared:");
   output.text(fmt::format("{}  {}\n", node::escape_for_display(answer->value("name", ""), 255),
                           answer->value("cid", "")));
-  output.note(fmt::format("{}, {}", format_count(bytes_of(*answer, "files"), "file"),
-                          runtime::human_bytes(bytes_of(*answer, "bytes"))));
+  output.note(fmt::format("{}, {}, for {}", format_count(bytes_of(*answer, "files"), "file"),
+                          runtime::human_bytes(bytes_of(*answer, "bytes")),
+                          answer->value("audience", "")));
   return output.success(*answer, skipped > 0 ? ExitCode::kPartly : ExitCode::kOk);
 }
 
