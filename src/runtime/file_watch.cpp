@@ -1,26 +1,20 @@
 #include "runtime/file_watch.hpp"
 
 #include <fcntl.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "runtime/cancellation.hpp"
 #include "runtime/file.hpp"
+#include "runtime/inotify_queue.hpp"
 
 namespace warren::runtime {
 namespace {
-
-using Descriptor = asio::posix::stream_descriptor;
 
 constexpr std::size_t kLinksMax = 16;
 /// After news of other files in the same folders: so that a busy folder costs next to nothing.
@@ -52,7 +46,7 @@ bool is_folder(const std::string& path) {
 /// Where the path leads, name by name.
 struct Way {
   std::set<std::string> folders;  ///< That exist, in which something on the way may change.
-  std::set<std::string> names;    ///< Of the file and of the links that lead to it.
+  std::set<std::string, std::less<>> names;  ///< Of the file and of the links that lead to it.
 };
 
 Way way_to(std::string path) {
@@ -78,15 +72,6 @@ std::optional<FileStamp> stamp_of(const std::string& path) {
   return info ? std::optional(info->stamp) : std::nullopt;
 }
 
-/// Shared with a wait of the kernel that outlives the watch by a moment.
-struct Queue {
-  Queue(asio::io_context& context, Runtime& runtime)
-      : descriptor(context), ready(runtime.make_signal()) {}
-  Descriptor descriptor;
-  std::unique_ptr<Signal> ready;
-  bool armed = false;
-};
-
 /// What the events that waited say.
 struct News {
   bool any = false;
@@ -95,18 +80,15 @@ struct News {
 
 class RealFileWatch final : public FileWatch {
  public:
-  RealFileWatch(Runtime& runtime, std::shared_ptr<Queue> queue, std::string path)
+  RealFileWatch(Runtime& runtime, std::shared_ptr<InotifyQueue> queue, std::string path)
       : runtime_(runtime), queue_(std::move(queue)), path_(std::move(path)) {
     watch_way();
     stamp_ = stamp_of(path_);
   }
-  ~RealFileWatch() override {
-    boost::system::error_code ignored;
-    queue_->descriptor.close(ignored);
-  }
+  ~RealFileWatch() override { queue_->close(); }
 
   awaitable<Result<>> changed() override {
-    const std::shared_ptr<Queue> queue = queue_;
+    const std::shared_ptr<InotifyQueue> queue = queue_;
     for (;;) {
       const bool stop = co_await cancelled();
       if (stop) co_return fail(ErrorCode::kCancelled, "cancelled");
@@ -117,24 +99,15 @@ class RealFileWatch final : public FileWatch {
         WARREN_CO_TRY_VOID(co_await runtime_.sleep_for(kPause));
         continue;
       }
-      arm(queue);
-      const Wake how = co_await queue->ready->wait_until(kNever);
+      const Wake how = co_await queue->wait();
       if (how == Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
     }
   }
 
  private:
-  static void arm(const std::shared_ptr<Queue>& queue) {
-    if (std::exchange(queue->armed, true)) return;
-    queue->descriptor.async_wait(Descriptor::wait_read, [queue](const boost::system::error_code&) {
-      queue->armed = false;
-      queue->ready->notify();
-    });
-  }
-
   /// Watches the folders on the way as it is now, and those alone.
   void watch_way() {
-    const int fd = queue_->descriptor.native_handle();
+    const int fd = queue_->fd();
     const Way way = way_to(path_);
     std::set<int> watches;
     for (const std::string& folder : way.folders) {
@@ -157,32 +130,21 @@ class RealFileWatch final : public FileWatch {
 
   /// Reads what waits, at most a few full buffers at a time.
   Result<News> drain() {
-    constexpr int kReadsMax = 16;
+    constexpr int kReadsMax = 4;
     News news;
-    alignas(inotify_event) std::array<char, 4096> buffer;
-    for (int i = 0; i < kReadsMax; ++i) {
-      const ssize_t got = ::read(queue_->descriptor.native_handle(), buffer.data(), buffer.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return news;
-      if (got <= 0) return fail(system_error("read changes of " + path_, got == 0 ? EPIPE : errno));
-      news.any = true;
-      for (ssize_t at = 0; at < got;) {
-        inotify_event event{};
-        std::memcpy(&event, buffer.data() + at, sizeof event);
-        const char* name = buffer.data() + at + sizeof event;
-        if ((event.mask & IN_Q_OVERFLOW) != 0) news.named = true;
-        if (event.len > 0 && names_.contains(name)) news.named = true;
-        at += static_cast<ssize_t>(sizeof event + event.len);
-      }
-    }
+    WARREN_TRY(news.any,
+               queue_->read(kReadsMax, [&](const inotify_event& event, std::string_view name) {
+                 const bool lost = (event.mask & IN_Q_OVERFLOW) != 0;
+                 if (lost || names_.contains(name)) news.named = true;
+               }));
     return news;
   }
 
   Runtime& runtime_;
-  std::shared_ptr<Queue> queue_;
+  std::shared_ptr<InotifyQueue> queue_;
   std::string path_;
   std::set<int> watches_;
-  std::set<std::string> names_;
+  std::set<std::string, std::less<>> names_;
   std::optional<FileStamp> stamp_;
 };
 
@@ -193,14 +155,8 @@ Result<std::unique_ptr<FileWatch>> make_file_watch(asio::io_context& context, Ru
   if (!path.starts_with('/')) {
     return fail(ErrorCode::kInvalidArgument, "cannot watch the relative path " + path);
   }
-  UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!fd) return fail(system_error("watch " + path + " for changes", errno));
-  const auto queue = std::make_shared<Queue>(context, runtime);
-  boost::system::error_code error;
-  queue->descriptor.assign(fd.get(), error);
-  if (error) return fail(system_error("watch " + path + " for changes", error.value()));
-  static_cast<void>(fd.release());
-  return std::make_unique<RealFileWatch>(runtime, queue, std::move(path));
+  WARREN_TRY(auto queue, InotifyQueue::open(context, runtime, path));
+  return std::make_unique<RealFileWatch>(runtime, std::move(queue), std::move(path));
 }
 
 }  // namespace warren::runtime

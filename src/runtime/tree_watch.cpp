@@ -1,22 +1,15 @@
 #include "runtime/tree_watch.hpp"
 
-#include <sys/inotify.h>
-#include <unistd.h>
-
-#include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <cstring>
 #include <unordered_map>
 #include <vector>
 
 #include "runtime/cancellation.hpp"
 #include "runtime/file.hpp"
+#include "runtime/inotify_queue.hpp"
 
 namespace warren::runtime {
 namespace {
-
-using Descriptor = asio::posix::stream_descriptor;
 
 /// A file that is being written tells at its end; that it is written at all, when it is made.
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_DELETE |
@@ -38,31 +31,19 @@ std::string joined(const std::string& folder, std::string_view name) {
 /// The first name of a relative path.
 std::string top_of(const std::string& path) { return path.substr(0, path.find('/')); }
 
-/// Shared with a wait of the kernel that outlives the watch by a moment.
-struct Queue {
-  Queue(asio::io_context& context, Runtime& runtime)
-      : descriptor(context), ready(runtime.make_signal()) {}
-  Descriptor descriptor;
-  std::unique_ptr<Signal> ready;
-  bool armed = false;
-};
-
 class RealTreeWatch final : public TreeWatch {
  public:
-  RealTreeWatch(Runtime& runtime, std::shared_ptr<Queue> queue, std::string path,
+  RealTreeWatch(Runtime& runtime, std::shared_ptr<InotifyQueue> queue, std::string path,
                 std::size_t watches_max, std::function<bool(std::string_view)> left_out)
       : runtime_(runtime),
         queue_(std::move(queue)),
         path_(std::move(path)),
         watches_max_(watches_max),
         left_out_(std::move(left_out)) {}
-  ~RealTreeWatch() override {
-    boost::system::error_code ignored;
-    queue_->descriptor.close(ignored);
-  }
+  ~RealTreeWatch() override { queue_->close(); }
 
   awaitable<Result<TreeNews>> changed() override {
-    const std::shared_ptr<Queue> queue = queue_;
+    const std::shared_ptr<InotifyQueue> queue = queue_;
     for (;;) {
       const bool stop = co_await cancelled();
       if (stop) co_return fail(ErrorCode::kCancelled, "cancelled");
@@ -76,8 +57,7 @@ class RealTreeWatch final : public TreeWatch {
         if (!read) co_return fail(std::move(read).error());
         co_return std::exchange(news_, {});
       }
-      arm(queue);
-      const Wake how = co_await queue->ready->wait_until(kNever);
+      const Wake how = co_await queue->wait();
       if (how == Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
     }
   }
@@ -92,14 +72,6 @@ class RealTreeWatch final : public TreeWatch {
   }
 
  private:
-  static void arm(const std::shared_ptr<Queue>& queue) {
-    if (std::exchange(queue->armed, true)) return;
-    queue->descriptor.async_wait(Descriptor::wait_read, [queue](const boost::system::error_code&) {
-      queue->armed = false;
-      queue->ready->notify();
-    });
-  }
-
   /// Errors: kNotFound, kDenied, of the system. Too many is none: then it is not whole.
   Result<> watch(const std::string& folder) {
     if (folders_.size() >= watches_max_) {
@@ -107,8 +79,7 @@ class RealTreeWatch final : public TreeWatch {
       return {};
     }
     const std::string path = folder.empty() ? path_ : path_ + "/" + folder;
-    const int watch =
-        ::inotify_add_watch(queue_->descriptor.native_handle(), path.c_str(), kEvents);
+    const int watch = ::inotify_add_watch(queue_->fd(), path.c_str(), kEvents);
     if (watch >= 0) {
       folders_.insert_or_assign(watch, folder);
       return {};
@@ -160,7 +131,7 @@ class RealTreeWatch final : public TreeWatch {
     if (folder.empty() && (event.mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) {
       // The folder itself is gone, or elsewhere.
       for (const auto& [watch, name_of] : folders_) {
-        ::inotify_rm_watch(queue_->descriptor.native_handle(), watch);
+        ::inotify_rm_watch(queue_->fd(), watch);
       }
       folders_.clear();
       news_.lost = true;
@@ -193,28 +164,14 @@ class RealTreeWatch final : public TreeWatch {
       if (folder == gone || folder.starts_with(gone + "/")) watches.push_back(watch);
     }
     for (const int watch : watches) {
-      ::inotify_rm_watch(queue_->descriptor.native_handle(), watch);
+      ::inotify_rm_watch(queue_->fd(), watch);
       folders_.erase(watch);
     }
   }
 
   Result<> drain() {
-    alignas(inotify_event) std::array<char, 64 * 1024> buffer;
-    for (int i = 0; i < kReadsMax; ++i) {
-      const ssize_t got = ::read(queue_->descriptor.native_handle(), buffer.data(), buffer.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-      if (got <= 0) {
-        return fail(system_error("read changes of " + path_, got == 0 ? EPIPE : errno));
-      }
-      for (ssize_t at = 0; at < got;) {
-        inotify_event event{};
-        std::memcpy(&event, buffer.data() + at, sizeof event);
-        const char* name = buffer.data() + at + sizeof event;
-        take(event, event.len > 0 ? std::string_view(name) : std::string_view());
-        at += static_cast<ssize_t>(sizeof event + event.len);
-      }
-    }
+    WARREN_TRY_VOID(queue_->read(kReadsMax, [this](const inotify_event& event,
+                                                   std::string_view name) { take(event, name); }));
     // Folders that came while news were lost are not known.
     if (std::exchange(rewatch_, false) && !folders_.empty()) {
       static_cast<void>(watch_below("", 0));
@@ -223,7 +180,7 @@ class RealTreeWatch final : public TreeWatch {
   }
 
   Runtime& runtime_;
-  std::shared_ptr<Queue> queue_;
+  std::shared_ptr<InotifyQueue> queue_;
   std::string path_;
   std::size_t watches_max_;
   std::function<bool(std::string_view)> left_out_;
@@ -238,15 +195,9 @@ class RealTreeWatch final : public TreeWatch {
 awaitable<Result<std::unique_ptr<TreeWatch>>> make_tree_watch(
     asio::io_context& context, Runtime& runtime, std::string path, std::size_t watches_max,
     std::function<bool(std::string_view)> left_out) {
-  UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!fd) co_return fail(system_error("watch " + path + " for changes", errno));
-  const auto queue = std::make_shared<Queue>(context, runtime);
-  boost::system::error_code error;
-  queue->descriptor.assign(fd.get(), error);
-  if (error) co_return fail(system_error("watch " + path + " for changes", error.value()));
-  static_cast<void>(fd.release());
-  auto watch = std::make_unique<RealTreeWatch>(runtime, queue, std::move(path), watches_max,
-                                               std::move(left_out));
+  WARREN_CO_TRY(auto queue, InotifyQueue::open(context, runtime, path));
+  auto watch = std::make_unique<RealTreeWatch>(runtime, std::move(queue), std::move(path),
+                                               watches_max, std::move(left_out));
   WARREN_CO_TRY_VOID(co_await run(runtime.pool(), [&] { return watch->watch_all(); }));
   co_return std::unique_ptr<TreeWatch>(std::move(watch));
 }

@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 
+#include "attacker_shares.hpp"
 #include "base/log.hpp"
 #include "keeping_network.hpp"
 
@@ -28,12 +29,6 @@ constexpr Duration kLook = 5s;
 constexpr std::size_t kLinksAcross = 10;
 // During an attack one node leaves and one joins so often.
 constexpr Duration kAttackChurn = 1min;
-
-/// What SIM_HOURS says, else `otherwise`. An hour of 200 nodes takes about a minute.
-Duration hours_from_env(Duration otherwise) {
-  const char* text = std::getenv("SIM_HOURS");
-  return text == nullptr ? otherwise : std::chrono::hours(std::strtoull(text, nullptr, 10));
-}
 
 bool near_target(const KeepingNetwork& network, const Resident& resident) {
   const std::size_t peers = network.peers(resident);
@@ -147,31 +142,6 @@ TEST_F(Keeping, HalvesFindEachOtherWithinTwoMinutesAfterAPartition) {
   }
 }
 
-/// The attackers' share of what nodes choose themselves.
-struct Shares {
-  double worst = 0;
-  double sum = 0;
-  std::size_t looks = 0;
-  std::size_t above_half = 0;
-  void add(double share) {
-    worst = std::max(worst, share);
-    sum += share;
-    ++looks;
-    above_half += share > 0.5;
-  }
-  void add(const Shares& other) {
-    worst = std::max(worst, other.worst);
-    sum += other.sum;
-    looks += other.looks;
-    above_half += other.above_half;
-  }
-  void print(const char* what) const {
-    std::printf(
-        "attackers among the chosen peers %s: worst %.1f %%, mean %.1f %%, above half %zu of %zu\n",
-        what, 100 * worst, 100 * sum / static_cast<double>(looks), above_half, looks);
-  }
-};
-
 struct AttackTimes {
   std::size_t nodes = 30;
   Duration calm = 30min;
@@ -180,9 +150,9 @@ struct AttackTimes {
 };
 
 struct Attack {
-  Shares before_restart;
-  Shares after_restart;
-  Shares late;  ///< Of nodes that began during the attack.
+  AttackerShares before_restart;
+  AttackerShares after_restart;
+  AttackerShares late;  ///< Of nodes that began during the attack.
 };
 
 Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
@@ -192,12 +162,12 @@ Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
   options.attackers = 1'000;
   KeepingNetwork network(seed, options);
   Attack result;
-  const auto run = [&](Duration time, Shares& shares) {
+  const auto run = [&](Duration time, AttackerShares& shares) {
     for (Duration done{}; done < time; done += kLook) {
       network.world.run_for(kLook);
       for (const Resident* resident : network.live()) {
         if (network.up(*resident) < kSettleTime) continue;
-        Shares& of = resident->late ? result.late : shares;
+        AttackerShares& of = resident->late ? result.late : shares;
         of.add(network.attackers_share(*resident));
       }
       if (done % kAttackChurn < kLook) network.churn();

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "attacker_shares.hpp"
 #include "sim/world.hpp"
 
 namespace warren::sim {
@@ -73,18 +74,12 @@ void run_with_churn(ManagerNetwork& network, Duration time, Held& held) {
   }
 }
 
-/// `first`, or what the environment variable says, in hours.
-Duration hours_from_env(int first) {
-  const char* text = std::getenv("SIM_HOURS");
-  return std::chrono::hours(text == nullptr ? first : std::atoi(text));
-}
-
 TEST(ManagerNetwork, HoldsTheTargetThroughADayOfChurn) {
   for (const std::uint64_t seed : seeds_from_env(1, 1)) {
     ManagerNetwork network(seed, {});
     network.run_for(10min);
     Held held;
-    run_with_churn(network, hours_from_env(2), held);
+    run_with_churn(network, hours_from_env(2h), held);
     network.check_invariants();
     std::printf(
         "seed %llu: within 2 of the target for %.2f %% of the time, below for %.2f %%, "
@@ -125,34 +120,10 @@ TEST(ManagerNetwork, HalvesFindEachOtherWithinTwoMinutesAfterAPartition) {
   }
 }
 
-/// The attacker's share of what nodes choose themselves.
-struct Shares {
-  double worst = 0;
-  double sum = 0;
-  std::size_t count = 0;
-  std::size_t above_half = 0;
-  void add(double share) {
-    worst = std::max(worst, share);
-    sum += share;
-    ++count;
-    if (share > 0.5) ++above_half;
-  }
-  void add(const Shares& other) {
-    worst = std::max(worst, other.worst);
-    sum += other.sum;
-    count += other.count;
-    above_half += other.above_half;
-  }
-  void print(const char* what) const {
-    std::printf("  %s: worst %.1f %%, mean %.1f %%, above half %zu of %zu\n", what, 100 * worst,
-                count == 0 ? 0 : 100 * sum / static_cast<double>(count), above_half, count);
-  }
-};
-
 struct Attack {
-  Shares before_restart;
-  Shares after_restart;
-  Shares fresh;
+  AttackerShares before_restart;
+  AttackerShares after_restart;
+  AttackerShares fresh;
   std::uint64_t trace = 0;
 };
 
@@ -175,14 +146,14 @@ Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
   Attack result;
   constexpr Duration kLook = 30s;
   TimePoint churn_due = network.now() + times.churn;
-  const auto run = [&](Duration time, Shares* shares) {
+  const auto run = [&](Duration time, AttackerShares* shares) {
     for (Duration done{}; done < time; done += kLook) {
       network.run_for(kLook);
       for (const Number node : network.live()) {
         const bool fresh = network.is_fresh(node);
         const Duration settle_time = fresh ? kFreshSettleTime : kSettleTime;
         if (shares == nullptr || network.up(node) < settle_time) continue;
-        Shares& of = fresh ? result.fresh : *shares;
+        AttackerShares& of = fresh ? result.fresh : *shares;
         of.add(network.outbound(node).share());
       }
       for (; times.churn.count() > 0 && network.now() >= churn_due; churn_due += times.churn) {
@@ -215,7 +186,7 @@ void run_attacks(std::size_t seeds, const AttackTimes& times) {
   std::printf("attackers among outbound peers\n");
   all.before_restart.print("before the restart");
   all.after_restart.print("after the restart");
-  if (all.fresh.count > 0) all.fresh.print("nodes that began during the attack");
+  if (all.fresh.looks > 0) all.fresh.print("nodes that began during the attack");
 }
 
 TEST(ManagerNetwork, AThousandAttackersGetAtMostHalfOfWhatANodeChooses) { run_attacks(1, {}); }
