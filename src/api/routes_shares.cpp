@@ -1,46 +1,12 @@
 // Sharing, listing, verifying.
 
 #include "api/fields.hpp"
+#include "api/job_watch.hpp"
 #include "api/routes.hpp"
 #include "api/views.hpp"
 
 namespace warren::api {
 namespace {
-
-/// Between two progress lines.
-constexpr Duration kIntervalDefault = 500ms;
-constexpr Duration kIntervalMin = 50ms;
-constexpr Duration kIntervalMax = 60s;
-
-/// Stops a job when its watcher goes away before its end.
-template <class T>
-class StopUnlessDone {
- public:
-  explicit StopUnlessDone(std::shared_ptr<node::Job<T>> job) : job_(std::move(job)) {}
-  ~StopUnlessDone() {
-    if (!job_->result()) job_->stop();
-  }
-  StopUnlessDone(const StopUnlessDone&) = delete;
-  StopUnlessDone& operator=(const StopUnlessDone&) = delete;
-
- private:
-  std::shared_ptr<node::Job<T>> job_;
-};
-
-/// Sends progress lines until the job has ended. The job stops when the caller has gone.
-template <class T>
-awaitable<Result<>> watch(runtime::Runtime& runtime, std::shared_ptr<node::Job<T>> job,
-                          std::string_view phase, Duration interval, Lines& lines) {
-  const StopUnlessDone<T> guard(job);
-  const TimePoint begun = runtime.now();
-  for (;;) {
-    const bool done = co_await job->wait_until(runtime.now() + interval);
-    if (done) break;
-    WARREN_CO_TRY_VOID(
-        co_await lines.send(job_line(job->progress(), phase, runtime.now() - begun)));
-  }
-  co_return Result<>{};
-}
 
 awaitable<Result<Json>> share(node::Node& node, Request request, Lines& lines) {
   Fields fields(request.body);
@@ -70,16 +36,19 @@ awaitable<Result<Json>> share(node::Node& node, Request request, Lines& lines) {
   co_return view;
 }
 
-awaitable<Result<Json>> verify(node::Node& node, Request request, Lines& lines) {
+/// `entry`: of a library; else a share.
+awaitable<Result<Json>> verify(node::Node& node, Request request, bool entry, Lines& lines) {
   Fields fields(request.body);
   const Duration interval =
       fields.seconds("interval", kIntervalDefault, kIntervalMin, kIntervalMax);
   WARREN_CO_TRY_VOID(fields.finish());
-  WARREN_CO_TRY(const auto job, node.verify(request.path.at("share")));
+  WARREN_CO_TRY(const auto job, entry ? node.verify_entry(request.path.at("entry"))
+                                      : node.verify(request.path.at("share")));
   WARREN_CO_TRY_VOID(co_await watch(node.runtime(), job, "verifying", interval, lines));
   if (!*job->result()) co_return fail(job->result()->error());
   const content::Verified& verified = **job->result();
   Json view = share_view(verified.info);
+  view["name"] = verified.info.shared_as();
   view["files_ok"] = verified.files_ok;
   view["bytes_read"] = verified.bytes_read;
   view["bad"] = skipped_view(verified.bad);
@@ -109,8 +78,12 @@ void add_share_routes(Router& router, node::Node& node) {
   router.add("DELETE", "/api/v1/shares/{share}",
              [&node](Request request, Lines&) { return unshare(node, std::move(request)); });
   router.add("POST", "/api/v1/shares/{share}/verify", [&node](Request request, Lines& lines) {
-    return verify(node, std::move(request), lines);
+    return verify(node, std::move(request), false, lines);
   });
+  router.add("POST", "/api/v1/library/entries/{entry}/verify",
+             [&node](Request request, Lines& lines) {
+               return verify(node, std::move(request), true, lines);
+             });
 }
 
 }  // namespace warren::api

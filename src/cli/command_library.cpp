@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/format.hpp"
 #include "cli/session.hpp"
+#include "cli/verification.hpp"
 #include "node/escape.hpp"
 #include "runtime/file.hpp"
 
@@ -244,7 +245,13 @@ ExitCode run_scan(Invocation& invocation) {
              });
 }
 
-constexpr std::array<CommandSpec, 6> kLibraryVerbs{{
+ExitCode run_verify(Invocation& invocation) {
+  const std::string id = invocation.args.text("ENTRY");
+  return verify_at(invocation,
+                   fmt::format("/api/v1/library/entries/{}/verify", api::percent_encode(id)), id);
+}
+
+constexpr std::array<CommandSpec, 7> kLibraryVerbs{{
     {.name = "library add",
      .summary = "show what is in a folder to others: each folder in it is an entry",
      .example = "warren library add ~/games --for lan",
@@ -275,6 +282,12 @@ constexpr std::array<CommandSpec, 6> kLibraryVerbs{{
      .example = "warren library scan --wait 60",
      .options = kScanOptions,
      .run = run_scan},
+    {.name = "library verify",
+     .summary = "read an entry again and compare every byte",
+     .example = "warren library verify quake",
+     .options = kEntryOptions,
+     .streams = true,
+     .run = run_verify},
 }};
 
 }  // namespace

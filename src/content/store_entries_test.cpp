@@ -18,7 +18,7 @@ using peers::AccessRule;
 constexpr WallTime kNow{std::chrono::seconds(1'700'000'000)};
 const AccessRule kLan{};
 const AccessRule kAnyone{Access::kAnyone, {}};
-const AccessRule kTrusted{Access::kTrusted, {}};
+const AccessRule kNobody{Access::kListed, {}};
 
 class StoreEntriesTest : public testing::Test {
  protected:
@@ -38,8 +38,8 @@ class StoreEntriesTest : public testing::Test {
   Result<Cid> import_as_entry(const std::string& id, const std::string& folder,
                               std::shared_ptr<Progress> progress = std::make_shared<Progress>()) {
     const auto own = [](std::string_view name) { return name == "local"; };
-    return runtime::run_task(runtime_, import_entry(runtime_, *store_, id, folder_.at(folder), kLan,
-                                                    own, std::move(progress)));
+    return runtime::run_task(runtime_, import_entry(runtime_, *store_, id, folder_.at(folder), own,
+                                                    std::move(progress)));
   }
 
   test::TempFolder folder_;
@@ -50,7 +50,7 @@ class StoreEntriesTest : public testing::Test {
 TEST_F(StoreEntriesTest, AnEntryIsServedButIsNoShare) {
   folder_.write("lib/thing/data", "hello");
   const Imported made = import("lib/thing");
-  const auto added = store_->add_entry("thing", made, kTrusted, kNow);
+  const auto added = store_->add_entry("thing", made, kNow);
   ASSERT_TRUE(added) << added.error().message();
   reopen();
 
@@ -65,7 +65,8 @@ TEST_F(StoreEntriesTest, AnEntryIsServedButIsNoShare) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->root, made.tree->root);
   EXPECT_EQ(found->path, folder_.at("lib/thing"));
-  EXPECT_EQ(found->audience, kTrusted);
+  EXPECT_EQ(found->entry_id(), "thing");
+  EXPECT_EQ(found->audience, kNobody) << "who may fetch it is not the store's to say";
   const auto dataset = store_->open_dataset(made.tree->root);
   ASSERT_TRUE(dataset) << dataset.error().message();
   Bytes out(5);
@@ -78,13 +79,12 @@ TEST_F(StoreEntriesTest, AnEntryIsServedButIsNoShare) {
   EXPECT_EQ(store_->open_share(found->id).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(store_->remove_entry("thing").error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(store_->find_entry("thing").error().code(), ErrorCode::kNotFound);
-  EXPECT_EQ(store_->set_entry_audience("thing", kLan).error().code(), ErrorCode::kNotFound);
 }
 
 TEST_F(StoreEntriesTest, AShareOfTheSameFolderAndNameIsAnotherThing) {
   folder_.write("thing/data", "hello");
   const Imported made = import("thing");
-  ASSERT_TRUE(store_->add_entry("thing", made, kTrusted, kNow));
+  ASSERT_TRUE(store_->add_entry("thing", made, kNow));
   const auto share = store_->add_share("thing", made, kNow, kAnyone);
   ASSERT_TRUE(share) << share.error().message();
   EXPECT_EQ(store_->shares()->size(), 1u);
@@ -99,9 +99,9 @@ TEST_F(StoreEntriesTest, AnEntryThatMovedIsFoundWhereItIs) {
   folder_.write("old/thing/data", "hello");
   folder_.write("new/thing/data", "hello");
   const Imported before = import("old/thing");
-  ASSERT_TRUE(store_->add_entry("thing", before, kLan, kNow));
+  ASSERT_TRUE(store_->add_entry("thing", before, kNow));
   const auto was_open = store_->open_dataset(before.tree->root);
-  ASSERT_TRUE(store_->add_entry("thing", import("new/thing"), kLan, kNow));
+  ASSERT_TRUE(store_->add_entry("thing", import("new/thing"), kNow));
   EXPECT_EQ(store_->find_entry("thing")->path, folder_.at("new/thing"));
   EXPECT_EQ((*store_->open_dataset(before.tree->root))->path(), folder_.at("new/thing"));
 }
@@ -110,7 +110,7 @@ TEST_F(StoreEntriesTest, NamesOfEntriesAreChecked) {
   folder_.write("thing/data", "hello");
   const Imported made = import("thing");
   for (const std::string id : {"", "..", "a/b", "/a", "\xFF"}) {
-    EXPECT_EQ(store_->add_entry(id, made, kLan, kNow).error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(store_->add_entry(id, made, kNow).error().code(), ErrorCode::kInvalidArgument);
   }
 }
 
@@ -126,9 +126,8 @@ TEST_F(StoreEntriesTest, TheAudienceStaysUntilAnotherIsSaid) {
   EXPECT_EQ(store_->find_share("thing")->audience, listed);
   EXPECT_EQ(store_->add_share("thing", made, kNow, kAnyone)->audience, kAnyone);
 
-  ASSERT_TRUE(store_->add_entry("thing", made, kLan, kNow));
-  ASSERT_TRUE(store_->set_entry_audience("thing", kTrusted));
-  EXPECT_EQ(store_->find_entry("thing")->audience, kTrusted);
+  ASSERT_TRUE(store_->add_entry("thing", made, kNow));
+  EXPECT_EQ(store_->find_entry("thing")->audience, kNobody);
   EXPECT_EQ(store_->find_share("thing")->audience, kAnyone);
 }
 
@@ -154,7 +153,7 @@ TEST_F(StoreEntriesTest, SharesOfAnOlderWarrenAreForTheLan) {
     SQLite::Database db(folder_.at("store.db"), SQLite::OPEN_READWRITE);
     db.exec(
         "ALTER TABLE shares DROP COLUMN audience; ALTER TABLE transfers DROP COLUMN audience; "
-        "PRAGMA user_version = 1");
+        "ALTER TABLE transfers DROP COLUMN background; PRAGMA user_version = 1");
   }
   reopen();
   const auto share = store_->find_share("thing");
@@ -213,7 +212,7 @@ TEST_F(StoreEntriesTest, ANodeIsReadOnlyAsAPartOfItsDataset) {
   folder_.write("two/data", "other");
   const Imported one = import("one");
   const Imported two = import("two");
-  ASSERT_TRUE(store_->add_entry("one", one, kLan, kNow));
+  ASSERT_TRUE(store_->add_entry("one", one, kNow));
   ASSERT_TRUE(store_->add_share("two", two, kNow));
   for (const NodeBlock& node : one.nodes) {
     EXPECT_TRUE(store_->read_node(one.tree->root, node.cid));
@@ -232,9 +231,7 @@ TEST_F(StoreEntriesTest, EveryChangeOfPlacesShowsInTheGeneration) {
   };
   EXPECT_TRUE(store_->places(made.tree->root)->empty());
   EXPECT_FALSE(grew());
-  ASSERT_TRUE(store_->add_entry("thing", made, kLan, kNow));
-  EXPECT_TRUE(grew());
-  ASSERT_TRUE(store_->set_entry_audience("thing", kTrusted));
+  ASSERT_TRUE(store_->add_entry("thing", made, kNow));
   EXPECT_TRUE(grew());
   ASSERT_TRUE(store_->add_share("name", made, kNow));
   EXPECT_TRUE(grew());
@@ -242,7 +239,7 @@ TEST_F(StoreEntriesTest, EveryChangeOfPlacesShowsInTheGeneration) {
   EXPECT_TRUE(grew());
   const auto places = store_->places(made.tree->root);
   ASSERT_EQ(places->size(), 2u);
-  EXPECT_EQ(places->at(0).audience, kTrusted);
+  EXPECT_EQ(places->at(0).audience, kNobody);
   EXPECT_EQ(places->at(1).audience, kAnyone);
   ASSERT_TRUE(store_->unshare("name"));
   EXPECT_TRUE(grew());
@@ -275,7 +272,7 @@ TEST_F(StoreEntriesTest, ManyEntriesAreFoundOneByOne) {
     roots.push_back(tree.root);
     made.tree = std::make_shared<const Tree>(std::move(tree));
     made.stamps.resize(1);
-    ASSERT_TRUE(store.add_entry(std::to_string(i), made, kLan, kNow));
+    ASSERT_TRUE(store.add_entry(std::to_string(i), made, kNow));
   }
   EXPECT_TRUE(store.shares()->empty());
   for (std::size_t i = 0; i < kEntries; ++i) {

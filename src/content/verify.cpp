@@ -151,7 +151,6 @@ boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Sto
 
 boost::asio::awaitable<Result<Cid>> import_entry(runtime::Runtime& runtime, Store& store,
                                                  std::string id, std::string path,
-                                                 peers::AccessRule audience,
                                                  std::function<bool(std::string_view)> leave_out,
                                                  std::shared_ptr<Progress> progress) {
   ImportOptions options;
@@ -169,21 +168,21 @@ boost::asio::awaitable<Result<Cid>> import_entry(runtime::Runtime& runtime, Stor
   WARREN_CO_TRY(const Imported imported,
                 co_await import_path(runtime, path, std::move(options), progress));
   const WallTime now = runtime.wall_now();
-  auto keeping = [&] { return store.add_entry(id, imported, audience, now); };
+  auto keeping = [&] { return store.add_entry(id, imported, now); };
   WARREN_CO_TRY(const ShareInfo info, co_await runtime::run(runtime.pool(), keeping));
   co_return info.root;
 }
 
-boost::asio::awaitable<Result<Verified>> verify_share(runtime::Runtime& runtime, Store& store,
-                                                      std::string name_or_cid,
-                                                      std::shared_ptr<Progress> progress) {
+boost::asio::awaitable<Result<Verified>> verify(runtime::Runtime& runtime, Store& store,
+                                                std::function<Result<ShareInfo>(Store&)> find,
+                                                std::shared_ptr<Progress> progress) {
   struct Opened {
     ShareInfo info;
     std::shared_ptr<const Dataset> dataset;
   };
-  auto opening = [&store, &name_or_cid]() -> Result<Opened> {
+  auto opening = [&store, &find]() -> Result<Opened> {
     Opened opened;
-    WARREN_TRY(opened.info, store.find_share(name_or_cid));
+    WARREN_TRY(opened.info, find(store));
     WARREN_TRY(opened.dataset, store.open_share(opened.info.id));
     return opened;
   };
@@ -198,12 +197,13 @@ boost::asio::awaitable<Result<Verified>> verify_share(runtime::Runtime& runtime,
                      [&job] { return job.unit(); });
   if (progress->stop) co_return fail(ErrorCode::kCancelled, "the check was stopped");
 
-  auto finishing = [&store, &job, &opened]() -> Result<Verified> {
+  auto finishing = [&store, &find, &job, &opened]() -> Result<Verified> {
     job.check_empty_files();
     WARREN_TRY_VOID(store.mark_changed(opened.info.id, job.bad_entries()));
     // The folder itself may be gone meanwhile; the share is not.
-    auto info = store.find_share(opened.info.name);
-    return job.result(info ? std::move(*info) : opened.info);
+    auto info = find(store);
+    const bool same = info && info->id == opened.info.id;
+    return job.result(same ? std::move(*info) : opened.info);
   };
   auto verified = co_await runtime::run(runtime.pool(), finishing);
   co_return verified;

@@ -35,7 +35,6 @@ boost::asio::awaitable<Result<Shared>> share_path(runtime::Runtime& runtime, Sto
 /// not hashed again. Errors and Cancel: as import_path() and Store::add_entry().
 boost::asio::awaitable<Result<Cid>> import_entry(runtime::Runtime& runtime, Store& store,
                                                  std::string id, std::string path,
-                                                 peers::AccessRule audience,
                                                  std::function<bool(std::string_view)> leave_out,
                                                  std::shared_ptr<Progress> progress);
 
@@ -49,10 +48,11 @@ struct Verified {
   std::uint64_t bad_count = 0;
 };
 
-/// Reads every byte of a share again and compares with its tree. Files that differ are marked
-/// changed in the store. Errors: kNotFound, kCancelled. Cancel: as import_path().
-boost::asio::awaitable<Result<Verified>> verify_share(runtime::Runtime& runtime, Store& store,
-                                                      std::string name_or_cid,
-                                                      std::shared_ptr<Progress> progress);
+/// Reads every byte of a share or entry again and compares with its tree. Files that differ are
+/// marked changed in the store. `find` says which: Store::find_share() or find_entry(); it is
+/// called twice, in the pool. Errors: kCancelled, those of `find`. Cancel: as import_path().
+boost::asio::awaitable<Result<Verified>> verify(runtime::Runtime& runtime, Store& store,
+                                                std::function<Result<ShareInfo>(Store&)> find,
+                                                std::shared_ptr<Progress> progress);
 
 }  // namespace warren::content

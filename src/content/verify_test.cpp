@@ -18,8 +18,10 @@ class VerifyTest : public testing::Test {
                                                   std::make_shared<Progress>()));
   }
   Result<Verified> verify(const std::string& name) {
-    return runtime::run_task(runtime_,
-                             verify_share(runtime_, *store_, name, std::make_shared<Progress>()));
+    return runtime::run_task(
+        runtime_, content::verify(
+                      runtime_, *store_, [&](Store& store) { return store.find_share(name); },
+                      std::make_shared<Progress>()));
   }
 
   test::TempFolder folder_;
