@@ -260,7 +260,7 @@ Result<std::vector<EntryView>> LibraryService::entries(std::string_view path) co
   }
   std::vector<EntryView> views;
   for (const LibraryMachine::View& view : machine_.of_folder(folder->id)) {
-    views.push_back({*view.entry, folder->settings.path, view.work, view.problem});
+    views.push_back({*view.entry, folder->settings.path, view.work, problem_of(view)});
   }
   return views;
 }
@@ -270,7 +270,7 @@ std::optional<EntryView> LibraryService::find(std::string_view id) const {
   if (!view) return std::nullopt;
   const auto folder = folders_.find(view->entry->folder);
   if (folder == folders_.end()) return std::nullopt;
-  return EntryView{*view->entry, folder->second.settings.path, view->work, view->problem};
+  return EntryView{*view->entry, folder->second.settings.path, view->work, problem_of(*view)};
 }
 
 bool LibraryService::may_fetch(std::string_view id, const peers::Visitor& visitor) const {
@@ -435,7 +435,9 @@ awaitable<void> LibraryService::look(jobs::LookAt job, std::string path,
     return found;
   });
   for (std::size_t i = 0; i < job.ids.size(); ++i) {
+    const bool left_behind = (*looks)[i] && (*looks)[i]->in_operation;
     machine_.looked(job.folder, job.ids[i], std::move((*looks)[i]), runtime_.now());
+    if (left_behind) want_recovery(path, job.ids[i]);
   }
   wake();
 }

@@ -2,6 +2,7 @@
 // The libraries of one node: keeps the index true to the disk and publishes it.
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +32,10 @@ struct LibraryOptions {
   std::function<awaitable<Result<Cid>>(std::string folder, std::string id)> hash;
   /// The entry is gone from the library: it is not served any more. Must be set.
   std::function<awaitable<void>(std::string id)> forget;
+  /// Ends an operation on the entry that a process was killed in; asked for when a look finds what
+  /// it left behind, for one entry at a time, and tried again after a while when it fails. The
+  /// entry is in an operation meanwhile. Unset: such entries are `local_only` for ever.
+  std::function<awaitable<Result<>>(std::string folder, std::string id)> recover;
   /// Watches a folder, but for what lies in `local/` and other reserved names of its entries
   /// (runtime::make_tree_watch() with is_reserved()). Unset: changes are found by scans alone.
   std::function<awaitable<Result<std::unique_ptr<runtime::TreeWatch>>>(std::string path)> watch;
@@ -118,6 +123,9 @@ class LibraryService {
   void start(LibraryJob job);
   awaitable<void> list_names(FolderId folder, std::string path);
   awaitable<void> look(jobs::LookAt job, std::string path, SentinelSettings sentinel);
+  void want_recovery(const std::string& path, const std::string& id);
+  std::string problem_of(const LibraryMachine::View& view) const;
+  awaitable<void> recover_entries();
   awaitable<void> measure_entry(FolderId folder, std::string path, std::string id);
   awaitable<void> hash_entry(FolderId folder, std::string path, std::string id);
   awaitable<void> write(jobs::Write job);
@@ -140,6 +148,14 @@ class LibraryService {
   std::map<FolderId, Folder> folders_;
   std::map<FolderId, std::unique_ptr<Watched>> watched_;
   std::set<std::string, std::less<>> operations_;
+  /// Path of the library folder, and id.
+  std::deque<std::pair<std::string, std::string>> to_recover_;
+  struct RecoveryFailure {
+    TimePoint at{};
+    std::string why;
+  };
+  std::map<std::string, RecoveryFailure, std::less<>> recovery_failures_;
+  bool recovering_ = false;
   std::unique_ptr<runtime::Signal> wake_;
   runtime::WaitList progress_;
   bool index_taken_ = false;

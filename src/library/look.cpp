@@ -44,6 +44,14 @@ Result<SentinelContent> read_sentinel_of(const Directory& entry, const SentinelS
   return read_sentinel(bytes, settings.format);
 }
 
+/// What an operation that was killed leaves in the top of an entry: its log, or one that was being
+/// written, or what it was making, when that is marked as ours.
+bool is_left_behind(const Directory& entry, const DirectoryItem& item) {
+  if (item.name.starts_with(kIntentFile)) return true;
+  if (item.name != kInstallingFolder || item.kind != FileKind::kDirectory) return false;
+  return entry.info(fmt::format("{}/{}", kInstallingFolder, kOwnedMarker)).has_value();
+}
+
 /// The files of an entry, path by path.
 class Walk {
  public:
@@ -135,7 +143,7 @@ Result<Look> look_at(const Directory& folder, std::string_view id, const Sentine
       hash.update(record);
       continue;
     }
-    if (item.name == kIntentFile) look.in_operation = true;
+    if (is_left_behind(entry, item)) look.in_operation = true;
     if (is_reserved(item.name)) continue;
     record.clear();
     append_text(record, item.name);

@@ -17,12 +17,9 @@ constexpr std::size_t kLogBytesMax = 4096;
 constexpr int kLogVersion = 1;
 
 constexpr std::array kIntentNames{
-    std::pair{Intent::kNone, "none"},
-    std::pair{Intent::kInstalling, "installing"},
-    std::pair{Intent::kUpdating, "updating"},
-    std::pair{Intent::kUninstalling, "uninstalling"},
-    std::pair{Intent::kReplacing, "replacing"},
-    std::pair{Intent::kPlacing, "placing"},
+    std::pair{Intent::kNone, "none"},           std::pair{Intent::kInstalling, "installing"},
+    std::pair{Intent::kUpdating, "updating"},   std::pair{Intent::kUninstalling, "uninstalling"},
+    std::pair{Intent::kReplacing, "replacing"}, std::pair{Intent::kPlacing, "placing"},
 };
 
 // ------------------------------------------------------------------------------ the operations
@@ -38,9 +35,9 @@ constexpr std::array kReinstallAfter{kSyncStaging, kUnmarkStaging, kMoveLocalAwa
 
 constexpr std::array kUninstall{kNoteUninstalling, kMoveLocalAway, kRemoveBackup, kEndIntent};
 
-constexpr std::array kReplace{kNoteReplacing, kMakeOld,   kTakeSentinel,  kMoveOldOut,
-                              kNotePlacing,   kMoveNewIn, kPlaceSentinel, kRemoveOld,
-                              kEndIntent};
+constexpr std::array kReplace{kNoteReplacing, kMakeOld,     kTakeSentinel,
+                              kMoveOldOut,    kNotePlacing, kMoveNewIn,
+                              kPlaceSentinel, kRemoveOld,   kEndIntent};
 
 // -------------------------------------------------------------------------- the recovery table
 
@@ -48,8 +45,8 @@ constexpr std::array kSweep{kRemoveStaging, kEndIntent};
 constexpr std::array kEnd{kEndIntent};
 constexpr std::array kRestore{kRestoreLocal, kRemoveStaging, kEndIntent};
 constexpr std::array kDropBackup{kRemoveBackup, kEndIntent};
-constexpr std::array kMoveOn{kMakeOld,       kTakeSentinel, kMoveOldOut, kNotePlacing, kMoveNewIn,
-                             kPlaceSentinel, kRemoveOld,    kEndIntent};
+constexpr std::array kMoveOn{kMakeOld,   kTakeSentinel,  kMoveOldOut, kNotePlacing,
+                             kMoveNewIn, kPlaceSentinel, kRemoveOld,  kEndIntent};
 constexpr std::array kMoveBack{kMoveOldBack, kRemoveOld, kEndIntent};
 constexpr std::array kFinish{kMoveNewIn, kPlaceSentinel, kRemoveOld, kEndIntent};
 
@@ -68,21 +65,21 @@ struct Row {
 // The first row that fits. Every intent has a row that fits always.
 const std::array kTable{
     //  intent                local staging marked backup incoming
-    Row{Intent::kNone,         any,  any,    yes,   any,   any, kSweep,      Outcome::kAsBefore},
-    Row{Intent::kNone,         any,  any,    any,   any,   any, kEnd,        Outcome::kNothing},
-    Row{Intent::kInstalling,   yes,  no,     any,   any,   any, kEnd,        Outcome::kDone},
-    Row{Intent::kInstalling,   any,  any,    any,   any,   any, kSweep,      Outcome::kAsBefore},
-    Row{Intent::kUpdating,     no,   any,    any,   yes,   any, kRestore,    Outcome::kAsBefore},
-    Row{Intent::kUpdating,     yes,  no,     any,   yes,   any, kDropBackup, Outcome::kDone},
+    Row{Intent::kNone, any, any, yes, any, any, kSweep, Outcome::kAsBefore},
+    Row{Intent::kNone, any, any, any, any, any, kEnd, Outcome::kNothing},
+    Row{Intent::kInstalling, yes, no, any, any, any, kEnd, Outcome::kDone},
+    Row{Intent::kInstalling, any, any, any, any, any, kSweep, Outcome::kAsBefore},
+    Row{Intent::kUpdating, no, any, any, yes, any, kRestore, Outcome::kAsBefore},
+    Row{Intent::kUpdating, yes, no, any, yes, any, kDropBackup, Outcome::kDone},
     // Or someone else made a `local`: then nobody knows whose the backup is, and it stays.
-    Row{Intent::kUpdating,     any,  any,    any,   any,   any, kSweep,      Outcome::kAsBefore},
-    Row{Intent::kUninstalling, any,  any,    any,   yes,   any, kDropBackup, Outcome::kDone},
-    Row{Intent::kUninstalling, no,   any,    any,   no,    any, kEnd,        Outcome::kDone},
-    Row{Intent::kUninstalling, any,  any,    any,   any,   any, kEnd,        Outcome::kAsBefore},
-    Row{Intent::kReplacing,    any,  any,    any,   any,   yes, kMoveOn,     Outcome::kDone},
+    Row{Intent::kUpdating, any, any, any, any, any, kSweep, Outcome::kAsBefore},
+    Row{Intent::kUninstalling, any, any, any, yes, any, kDropBackup, Outcome::kDone},
+    Row{Intent::kUninstalling, no, any, any, no, any, kEnd, Outcome::kDone},
+    Row{Intent::kUninstalling, any, any, any, any, any, kEnd, Outcome::kAsBefore},
+    Row{Intent::kReplacing, any, any, any, any, yes, kMoveOn, Outcome::kDone},
     // Someone else took the new version away.
-    Row{Intent::kReplacing,    any,  any,    any,   any,   any, kMoveBack,   Outcome::kAsBefore},
-    Row{Intent::kPlacing,      any,  any,    any,   any,   any, kFinish,     Outcome::kDone},
+    Row{Intent::kReplacing, any, any, any, any, any, kMoveBack, Outcome::kAsBefore},
+    Row{Intent::kPlacing, any, any, any, any, any, kFinish, Outcome::kDone},
 };
 
 bool fits(Is wanted, bool found) { return wanted == any || (wanted == yes) == found; }
@@ -217,8 +214,8 @@ class Steps {
     WARREN_TRY(const auto names, files_.names(from));
     for (const std::string& name : names) {
       if (library::is_reserved(name) || is_sentinel(name, sentinel_)) continue;
-      WARREN_TRY_VOID(files_.rename(from.empty() ? name : in(from, name),
-                                    to.empty() ? name : in(to, name)));
+      WARREN_TRY_VOID(
+          files_.rename(from.empty() ? name : in(from, name), to.empty() ? name : in(to, name)));
     }
     return sync_both(from, to);
   }
@@ -326,8 +323,8 @@ Result<IntentLog> decode_log(BytesView bytes) {
       (!content::check_name(log.sentinel) || library::is_reserved(log.sentinel))) {
     return malformed("names a sentinel that is none");
   }
-  const auto* known = std::ranges::find_if(
-      kIntentNames, [&](const auto& pair) { return *intent == pair.second; });
+  const auto* known =
+      std::ranges::find_if(kIntentNames, [&](const auto& pair) { return *intent == pair.second; });
   if (known == kIntentNames.end()) return malformed("names an unknown intent");
   log.intent = known->first;
   return log;
@@ -346,9 +343,8 @@ Result<Seen> look_around(EntryFiles& files) {
   WARREN_TRY(seen.local, is_there(files, kInstalledFolder));
   WARREN_TRY(seen.staging, is_there(files, kInstallingFolder));
   WARREN_TRY(seen.backup, is_there(files, kBackupFolder));
-  WARREN_TRY(seen.incoming, is_there(files, kNewFolder));
-  WARREN_TRY(seen.outgoing, is_there(files, kOldFolder));
-  // Not through a symlink.
+  WARREN_TRY(const What incoming, files.look(kNewFolder));
+  seen.incoming = incoming == What::kFolder;
   WARREN_TRY(const What staging, files.look(kInstallingFolder));
   if (staging == What::kFolder) {
     WARREN_TRY(seen.marked, is_there(files, kMarkerPath));

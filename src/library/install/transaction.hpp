@@ -40,24 +40,24 @@ enum class Step : std::uint8_t {
   kNoteUninstalling,
   kNoteReplacing,
   kNotePlacing,
-  kMakeStaging,     ///< `.local.installing/`
-  kMarkStaging,     ///< The file in it that says that Warren made it.
-  kFillStaging,     ///< Not a step of run(): the caller unpacks.
-  kSyncStaging,     ///< All that is in it is on the disk.
+  kMakeStaging,  ///< `.local.installing/`
+  kMarkStaging,  ///< The file in it that says that Warren made it.
+  kFillStaging,  ///< Not a step of run(): the caller unpacks.
+  kSyncStaging,  ///< All that is in it is on the disk.
   kUnmarkStaging,
-  kMoveLocalAway,   ///< `local/` to `.local.backup/`
-  kRestoreLocal,    ///< And back.
-  kPromote,         ///< `.local.installing/` to `local/`
-  kRemoveStaging,   ///< The marker last.
+  kMoveLocalAway,  ///< `local/` to `.local.backup/`
+  kRestoreLocal,   ///< And back.
+  kPromote,        ///< `.local.installing/` to `local/`
+  kRemoveStaging,  ///< The marker last.
   kRemoveBackup,
-  kMakeOld,         ///< `.warren.old/`
-  kTakeSentinel,    ///< The old sentinel goes there first,
-  kMoveOldOut,      ///< then all that is no reserved name.
-  kMoveOldBack,     ///< From there; the sentinel last.
-  kMoveNewIn,       ///< From `.warren.new/` what is no reserved name, but for the sentinel.
-  kPlaceSentinel,   ///< The new one, last.
-  kRemoveOld,       ///< `.warren.new/` and `.warren.old/`
-  kEndIntent,       ///< Remove the log.
+  kMakeOld,        ///< `.warren.old/`
+  kTakeSentinel,   ///< The old sentinel goes there first,
+  kMoveOldOut,     ///< then all that is no reserved name.
+  kMoveOldBack,    ///< From there; the sentinel last.
+  kMoveNewIn,      ///< From `.warren.new/` what is no reserved name, but for the sentinel.
+  kPlaceSentinel,  ///< The new one, last.
+  kRemoveOld,      ///< `.warren.new/` and `.warren.old/`
+  kEndIntent,      ///< Remove the log.
 };
 std::string_view step_name(Step step) noexcept;
 
@@ -70,7 +70,7 @@ struct Plan {
 Plan install_plan();    ///< `local/` is not there.
 Plan reinstall_plan();  ///< `local/` is there.
 Plan uninstall_plan();
-Plan replace_plan();    ///< `.warren.new/` holds the whole other version, on the disk.
+Plan replace_plan();  ///< `.warren.new/` holds the whole other version, on the disk.
 
 /// What is there, as far as it matters.
 struct Seen {
@@ -81,7 +81,6 @@ struct Seen {
   bool marked = false;  ///< The marker is in the staging folder.
   bool backup = false;
   bool incoming = false;  ///< `.warren.new/`
-  bool outgoing = false;  ///< `.warren.old/`
   /// Whether recover() would change something.
   bool needs_recovery() const { return log.intent != Intent::kNone || log_parts || marked; }
 };

@@ -1,0 +1,50 @@
+// LibraryService: what an operation left behind that a process was killed in.
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "library/library_service.hpp"
+
+namespace warren::library {
+namespace {
+
+/// What could not be ended is tried again after this time.
+constexpr Duration kRecoverAgain = 5min;
+
+}  // namespace
+
+void LibraryService::want_recovery(const std::string& path, const std::string& id) {
+  if (!options_.recover || operations_.contains(id)) return;
+  const auto failed = recovery_failures_.find(id);
+  if (failed != recovery_failures_.end() && runtime_.now() < failed->second.at + kRecoverAgain) {
+    return;
+  }
+  if (std::ranges::find(to_recover_, std::pair(path, id)) != to_recover_.end()) return;
+  to_recover_.emplace_back(path, id);
+  if (!recovering_) recovering_ = tasks_.spawn(recover_entries());
+}
+
+awaitable<void> LibraryService::recover_entries() {
+  while (!to_recover_.empty() && !*stop_) {
+    const auto [path, id] = std::move(to_recover_.front());
+    to_recover_.pop_front();
+    const auto operation = begin_operation(id);
+    if (!operation) continue;
+    const auto recovered = co_await options_.recover(path, id);
+    if (recovered) {
+      recovery_failures_.erase(id);
+      continue;
+    }
+    log::warn("library", "an interrupted operation on '{}' cannot be ended: {}", id,
+              recovered.error().message());
+    recovery_failures_[id] = {runtime_.now(), recovered.error().message()};
+  }
+  recovering_ = false;
+}
+
+std::string LibraryService::problem_of(const LibraryMachine::View& view) const {
+  const auto failed = recovery_failures_.find(view.entry->published.listing.id);
+  return failed == recovery_failures_.end() ? view.problem : failed->second.why;
+}
+
+}  // namespace warren::library
