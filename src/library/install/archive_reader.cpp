@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
+#include <locale.h>
 
 #include <algorithm>
 #include <array>
@@ -26,20 +27,41 @@ struct FreeArchive {
 };
 
 /// Only formats that hold folders of files, and only filters that libarchive has in itself: for
-/// others it would start a program.
+/// others it would start a program. A zip is read by its list, which stands at its end: without it
+/// one that was cut off would be a smaller one.
 Result<> choose_formats(archive* opened) {
   const std::array chosen{
-      archive_read_support_format_zip(opened),     archive_read_support_format_tar(opened),
-      archive_read_support_format_7zip(opened),    archive_read_support_format_rar(opened),
-      archive_read_support_format_rar5(opened),    archive_read_support_filter_gzip(opened),
-      archive_read_support_filter_bzip2(opened),   archive_read_support_filter_xz(opened),
-      archive_read_support_filter_lzma(opened),    archive_read_support_filter_lzip(opened),
-      archive_read_support_filter_zstd(opened),    archive_read_support_filter_lz4(opened),
+      archive_read_support_format_zip_seekable(opened), archive_read_support_format_tar(opened),
+      archive_read_support_format_7zip(opened),         archive_read_support_format_rar(opened),
+      archive_read_support_format_rar5(opened),         archive_read_support_filter_gzip(opened),
+      archive_read_support_filter_bzip2(opened),        archive_read_support_filter_xz(opened),
+      archive_read_support_filter_lzma(opened),         archive_read_support_filter_lzip(opened),
+      archive_read_support_filter_zstd(opened),         archive_read_support_filter_lz4(opened),
       archive_read_support_filter_compress(opened)};
   if (std::ranges::all_of(chosen, [](int result) { return result == ARCHIVE_OK; })) return {};
   return fail(ErrorCode::kUnsupported, "this libarchive cannot read every kind of archive",
               "use the libarchive of your system's packages");
 }
+
+/// While it lives, names are UTF-8 for libarchive on this thread: it turns them into the charset of
+/// the locale, and gives nothing where that has no such character.
+class Utf8Names {
+ public:
+  Utf8Names() : before_(::uselocale(utf8())) {}
+  ~Utf8Names() { ::uselocale(before_); }
+  Utf8Names(const Utf8Names&) = delete;
+  Utf8Names& operator=(const Utf8Names&) = delete;
+
+ private:
+  /// Part of glibc itself. Where there is none the locale stays as it is.
+  static locale_t utf8() {
+    static const locale_t kUtf8 = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return kUtf8;
+  }
+  locale_t before_;
+};
+
+std::string text_of(const char* text) { return text == nullptr ? std::string() : text; }
 
 }  // namespace
 
@@ -135,6 +157,7 @@ ArchiveReader::ArchiveReader(std::unique_ptr<State> state) : state_(std::move(st
 ArchiveReader::~ArchiveReader() = default;
 
 Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(Input input, UnpackRules& rules) {
+  const Utf8Names utf8;
   auto state = std::make_unique<State>(std::move(input), &rules);
   WARREN_TRY_VOID(state->open());
   return std::unique_ptr<ArchiveReader>(new ArchiveReader(std::move(state)));
@@ -143,6 +166,7 @@ Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(Input input, UnpackRu
 std::uint64_t ArchiveReader::bytes_read() const { return state_->bytes_read; }
 
 Result<std::uint64_t> ArchiveReader::promised_bytes(Input input) {
+  const Utf8Names utf8;
   State state(std::move(input), nullptr);
   WARREN_TRY_VOID(state.open());
   std::uint64_t promised = 0;
@@ -162,6 +186,7 @@ Result<std::uint64_t> ArchiveReader::promised_bytes(Input input) {
 }
 
 Result<bool> ArchiveReader::step(UnpackSink& sink, std::uint64_t bytes) {
+  const Utf8Names utf8;
   for (std::uint64_t given = 0; given < bytes;) {
     if (state_->in_file) {
       WARREN_TRY(const bool more, next_block(sink, given));
@@ -181,17 +206,14 @@ Result<bool> ArchiveReader::next(UnpackSink& sink) {
   const int result = archive_read_next_header(state.opened.get(), &entry);
   if (result == ARCHIVE_EOF) return false;
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return state.broken();
-  const auto text = [](const char* utf8, const char* raw) {
-    return std::string(utf8 != nullptr ? utf8 : raw != nullptr ? raw : "");
-  };
-  const std::string full = text(archive_entry_pathname_utf8(entry), archive_entry_pathname(entry));
+  const std::string full = text_of(archive_entry_pathname(entry));
   const std::string path(plain_path(full));
   const auto of_path = [&](Error error) { return state.refused(std::move(error)); };
   if (archive_entry_is_encrypted(entry) != 0) {
     return of_path({ErrorCode::kUnsupported, fmt::format("'{}' is encrypted", shown(path)),
                     "unpack it yourself"});
   }
-  const std::string link = text(archive_entry_hardlink_utf8(entry), archive_entry_hardlink(entry));
+  const std::string link = text_of(archive_entry_hardlink(entry));
   const auto kind = archive_entry_filetype(entry);
   if (path.empty() && kind == AE_IFDIR && !full.empty()) return true;  // "./"
   if (!link.empty()) {
@@ -207,8 +229,7 @@ Result<bool> ArchiveReader::next(UnpackSink& sink) {
     return true;
   }
   if (kind == AE_IFLNK) {
-    const std::string target =
-        text(archive_entry_symlink_utf8(entry), archive_entry_symlink(entry));
+    const std::string target = text_of(archive_entry_symlink(entry));
     if (auto added = state.rules->add_symlink(path, target); !added) return of_path(added.error());
     WARREN_TRY_VOID(sink.symlink(path, target));
     return true;

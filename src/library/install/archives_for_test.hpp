@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <clocale>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ inline Item same_as(std::string path, std::string target) {
 enum class Format : std::uint8_t { kTar, kTarGz, kTarXz, kTarZst, kZip, kZipEncrypted, k7z };
 
 inline Bytes make_archive(Format format, const std::vector<Item>& items) {
+  // Names are UTF-8 to the writer; to the reader the locale is that of every program.
+  std::setlocale(LC_CTYPE, "C.UTF-8");
   archive* made = archive_write_new();
   const auto good = [&](int result) {
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
@@ -80,6 +83,7 @@ inline Bytes make_archive(Format format, const std::vector<Item>& items) {
   }
   good(archive_write_close(made));
   archive_write_free(made);
+  std::setlocale(LC_CTYPE, "C");
   out.resize(used);
   return out;
 }

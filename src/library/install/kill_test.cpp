@@ -104,7 +104,7 @@ void make_tree(const fs::path& place, const Tree& tree) {
 Tree read_tree(const fs::path& place) {
   Tree out;
   for (const auto& item : fs::recursive_directory_iterator(place)) {
-    const std::string path = fs::relative(item.path(), place).string();
+    const std::string path = item.path().lexically_relative(place).string();
     if (item.is_directory()) {
       out[path + '/'] = "";
     } else {

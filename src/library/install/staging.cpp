@@ -154,7 +154,10 @@ Result<> Fill::choose() {
     progress_->bytes_found += info.stamp.size;
     ++progress_->files_found;
   }
-  WARREN_TRY_VOID(rules_.would_fit(needed));
+  if (auto fits = rules_.would_fit(needed); !fits) {
+    return fail(std::move(fits).error().in(archives_.size() == 1 ? shown(archives_.front())
+                                                                 : "the archives"));
+  }
   WARREN_TRY_VOID(sink_.check_space(needed));
   progress_->walking = !unpacking_;
   return {};

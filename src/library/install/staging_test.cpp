@@ -1,5 +1,6 @@
 #include "library/install/staging.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -19,6 +20,12 @@ namespace {
 using namespace test;
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+
+/// Long content as its size and a hash, so that errors can be read.
+std::string short_form(const std::string& content) {
+  if (content.size() <= 64) return content;
+  return fmt::format("{} bytes, {}", content.size(), std::hash<std::string>()(content));
+}
 
 /// An entry on the disk, in a folder that also holds what no archive may reach.
 class StagingTest : public testing::Test {
@@ -69,7 +76,6 @@ class StagingTest : public testing::Test {
       ADD_FAILURE() << "it was not refused";
       return {ErrorCode::kInternal, ""};
     }
-    EXPECT_THAT(filled.error().message(), HasSubstr("a.tar"));
     return filled.error();
   }
 
@@ -83,7 +89,7 @@ class StagingTest : public testing::Test {
         item.disable_recursion_pending();
         continue;
       }
-      const std::string path = fs::relative(item->path(), root).string();
+      const std::string path = item->path().lexically_relative(root).string();
       if (item->is_symlink()) {
         out[path] = "-> " + fs::read_symlink(item->path()).string();
       } else if (item->is_directory()) {
@@ -91,7 +97,7 @@ class StagingTest : public testing::Test {
       } else {
         std::stringstream text;
         text << std::ifstream(item->path(), std::ios::binary).rdbuf();
-        out[path] = text.str();
+        out[path] = short_form(text.str());
       }
     }
     return out;
@@ -112,14 +118,15 @@ const std::vector<Item> kGood{folder("data/"),
                               {"deep/er/x", ""},
                               {"\xC3\xBC.txt", "umlaut"},
                               link_to("latest", "data/maps.pak")};
-const std::map<std::string, std::string> kGoodSeen{{"data", "/"},
-                                                   {"data/maps.pak", std::string(300'000, 'm')},
-                                                   {"run.sh", "#!/bin/sh"},
-                                                   {"deep", "/"},
-                                                   {"deep/er", "/"},
-                                                   {"deep/er/x", ""},
-                                                   {"\xC3\xBC.txt", "umlaut"},
-                                                   {"latest", "-> data/maps.pak"}};
+const std::map<std::string, std::string> kGoodSeen{
+    {"data", "/"},
+    {"data/maps.pak", short_form(std::string(300'000, 'm'))},
+    {"run.sh", "#!/bin/sh"},
+    {"deep", "/"},
+    {"deep/er", "/"},
+    {"deep/er/x", ""},
+    {"\xC3\xBC.txt", "umlaut"},
+    {"latest", "-> data/maps.pak"}};
 
 TEST_F(StagingTest, EveryKindOfArchiveIsUnpackedByWhatItIs) {
   const std::vector<std::pair<std::string, Format>> kinds{
@@ -165,7 +172,7 @@ TEST_F(StagingTest, WithoutArchivesTheFilesAreCopied) {
   ASSERT_EQ(::mkfifo((entry_ / "pipe").c_str(), 0600), 0);
   ASSERT_TRUE(fill());
   EXPECT_EQ(seen(staging()),
-            (std::map<std::string, std::string>{{"game", std::string(20u << 20, 'g')},
+            (std::map<std::string, std::string>{{"game", short_form(std::string(20u << 20, 'g'))},
                                                 {"version.ini", "version = 1"},
                                                 {"data", "/"},
                                                 {"data/x", "y"},
@@ -248,7 +255,8 @@ TEST_F(StagingTest, EncryptedArchivesAreRefused) {
 TEST_F(StagingTest, DamagedArchivesAreNamed) {
   for (const Format format : {Format::kTarGz, Format::kTarXz, Format::kZip, Format::k7z}) {
     Bytes whole = make_archive(format, kGood);
-    for (const std::size_t kept : {std::size_t{0}, std::size_t{5}, whole.size() / 2}) {
+    for (const std::size_t kept :
+         {std::size_t{0}, std::size_t{5}, whole.size() / 2, whole.size() - 30}) {
       put(entry_ / "a.tar", as_text(BytesView(whole).first(kept)));
       const auto filled = fill();
       ASSERT_FALSE(filled) << kept;
