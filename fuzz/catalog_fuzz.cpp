@@ -136,7 +136,7 @@ void publish(FuzzedDataProvider& in) {
   const peers::AccessRule anyone{peers::Access::kAnyone, {}};
   library::LibrarySet set;
   std::uint64_t epoch = 1;
-  set.restore({epoch, 1}, 1, {}, {});
+  set.restore({epoch, 1}, 1, {});
   catalog::Publisher publisher(set, visitor, {revision(in), {}, 0}, small_limits());
   while (in.remaining_bytes() > 0) {
     switch (in.ConsumeIntegralInRange<int>(0, 4)) {

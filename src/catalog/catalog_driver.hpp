@@ -1,6 +1,6 @@
 #pragma once
 // The inside of CatalogService. catalog_following.cpp: our subscriptions; catalog_serving.cpp:
-// those of others. Internal to the module.
+// those of others; catalog_own.cpp: what this node has itself. Internal to the module.
 
 #include <map>
 #include <memory>
@@ -68,6 +68,10 @@ class CatalogService::Driver {
   awaitable<void> wait_for_room(std::size_t entries, discovery::Allowance& intake);
   std::shared_ptr<swarm::Connection> connection_to(const PeerId& peer) const;
 
+  awaitable<void> keep_own();
+  awaitable<Result<>> bring_own_up_to_date();
+  awaitable<Result<Summary>> store_own(CatalogWrite write);
+
   static awaitable<void> accept(std::shared_ptr<Gate> gate, swarm::ProtocolStream stream);
   awaitable<void> serve(SessionPtr session, std::shared_ptr<runtime::Signal> served);
   awaitable<Result<>> serve_first(SessionPtr session);
@@ -101,6 +105,7 @@ class CatalogService::Driver {
   std::map<std::uint64_t, SessionPtr> sessions_;  ///< Subscriptions of others, in their order.
   std::uint64_t session_serial_ = 0;
   discovery::Allowances<PeerId> askers_;
+  std::unique_ptr<runtime::Signal> own_changed_;
   runtime::TaskGroup tasks_;  // Last.
 };
 

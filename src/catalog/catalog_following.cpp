@@ -158,7 +158,10 @@ awaitable<Result<std::optional<Message>>> CatalogService::Driver::take_in(
   WARREN_CO_TRY(const CatalogWritten written,
                 co_await runtime::run(runtime_.pool(), std::move(work)));
   WARREN_CO_TRY(std::optional<Message> reply, subscriber.stored(written));
-  if (write.last && written.matches && !stopping_ && hooks_.changed) hooks_.changed();
+  if (write.last && written.matches) {
+    ++(write.snapshot ? counters_.snapshots : counters_.deltas);
+    if (!stopping_ && hooks_.changed) hooks_.changed();
+  }
   co_return reply;
 }
 

@@ -5,7 +5,6 @@
 namespace warren::catalog::rows {
 namespace {
 
-constexpr std::size_t kRootBytesMax = 64;
 constexpr std::size_t kPeerIdBytesMax = 64;
 
 template <class Out>

@@ -2,6 +2,7 @@
 // Listings and summaries as rows of the catalog database, which anyone may have written. Internal
 // to the module.
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -12,7 +13,12 @@ namespace warren::catalog::rows {
 
 inline constexpr std::string_view kListingColumns =
     "id, name, version, topic, bytes, files, manifest, root, downloaded, installed, availability";
+/// The same where other tables have columns of these names.
+inline constexpr std::string_view kQualifiedColumns =
+    "entries.id, name, version, topic, bytes, files, manifest, entries.root, downloaded, "
+    "installed, availability";
 inline constexpr int kListingColumnsCount = 11;
+inline constexpr std::size_t kRootBytesMax = 64;
 
 /// kListingColumns from `first` on; unset when they are no listing.
 std::optional<Listing> listing_in(const storage::Query& row, int first);

@@ -14,17 +14,12 @@ namespace {
 
 using storage::Query;
 
-// The parameters are always the same, each with a text that matches all when nothing is asked.
-constexpr std::string_view kWhere =
-    " FROM entries JOIN peers ON peers.key = entries.peer_key "
-    "WHERE (?1 = '*' OR topic GLOB ?1 OR topic = ?2) AND (?3 = '' OR id = ?3) "
-    "AND (?4 = '*' OR lower(name) GLOB ?4 OR lower(id) GLOB ?4)";
-
+/// Texts for GLOB; empty ones ask for nothing.
 struct Parameters {
-  std::string topic = "*";
+  std::string topic;
   std::string topic_itself;  ///< Of `weather/*`: weather.
   std::string id;
-  std::string name = "*";
+  std::string name;
 };
 
 Result<Parameters> parameters_of(const CatalogQuery& query, const limits::Catalog& limits) {
@@ -46,12 +41,22 @@ Result<Parameters> parameters_of(const CatalogQuery& query, const limits::Catalo
   return parameters;
 }
 
-void bind(Query& query, const Parameters& parameters) {
-  query.with(parameters.topic)
-      .with(parameters.topic_itself)
-      .with(parameters.id)
-      .with(parameters.name);
+std::string conditions(const Parameters& parameters) {
+  std::string text = " WHERE 1";
+  if (!parameters.topic.empty()) text += " AND (topic GLOB ? OR topic = ?)";
+  if (!parameters.id.empty()) text += " AND id = ?";
+  if (!parameters.name.empty()) text += " AND (lower(name) GLOB ? OR lower(id) GLOB ?)";
+  return text;
 }
+
+void bind(Query& query, const Parameters& parameters) {
+  if (!parameters.topic.empty()) query.with(parameters.topic).with(parameters.topic_itself);
+  if (!parameters.id.empty()) query.with(parameters.id);
+  if (!parameters.name.empty()) query.with(parameters.name).with(parameters.name);
+}
+
+// The index has all that is asked for, in the order of the answer.
+constexpr std::string_view kInOrder = " FROM entries INDEXED BY entries_by_id";
 
 }  // namespace
 
@@ -63,49 +68,92 @@ Result<CatalogPage> CatalogStore::list(const CatalogQuery& query) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<CatalogPage> {
     CatalogPage page;
+    struct Thing {
+      std::string id;
+      Bytes root;  // Empty: none.
+    };
+    std::vector<Thing> things;
     {
-      Query count = database_->query(
-          fmt::format("SELECT count(*) FROM (SELECT 1{} GROUP BY id, root)", kWhere));
+      Query count =
+          database_->query(fmt::format("SELECT count(*) FROM (SELECT 1{}{} GROUP BY id, root)",
+                                       kInOrder, conditions(parameters)));
       bind(count, parameters);
       if (count.step()) page.total = count.natural(0);
     }
     {
-      // The columns without an aggregate are those of the row with the latest last_seen_ns.
       Query found = database_->query(
-          fmt::format("SELECT {}, count(*), sum(availability = 0), max(last_seen_ns){} "
-                      "GROUP BY id, root ORDER BY id, root LIMIT ?5 OFFSET ?6",
-                      rows::kListingColumns, kWhere));
+          fmt::format("SELECT id, root{}{} GROUP BY id, root ORDER BY id, root LIMIT ? OFFSET ?",
+                      kInOrder, conditions(parameters)));
       bind(found, parameters);
       found.with(limit).with(offset);
       while (found.step()) {
-        auto listing = rows::listing_in(found, 0);
-        if (!listing) continue;
-        CatalogEntry entry;
-        entry.listing = std::move(*listing);
-        entry.peers_count = found.natural(rows::kListingColumnsCount);
-        entry.ready_count = found.natural(rows::kListingColumnsCount + 1);
-        entry.last_seen = found.time(rows::kListingColumnsCount + 2);
-        page.entries.push_back(std::move(entry));
+        const BytesView root = found.blob(1, rows::kRootBytesMax);
+        things.push_back({found.text(0), Bytes(root.begin(), root.end())});
       }
     }
-    for (CatalogEntry& entry : page.entries) entry.peers = peers_with(entry.listing);
+    for (const Thing& thing : things) {
+      if (auto entry = entry_of(thing.id, thing.root)) page.entries.push_back(*std::move(entry));
+    }
     return page;
   });
 }
 
-std::vector<PeerId> CatalogStore::peers_with(const Listing& listing) {
-  Query found = database_->query(
-      "SELECT peer FROM entries JOIN peers ON peers.key = entries.peer_key "
-      "WHERE id = ? AND root IS ? ORDER BY last_seen_ns DESC, peer LIMIT ?");
-  found.with(listing.id);
-  const Bytes root = listing.root ? listing.root->to_bytes() : Bytes();
-  listing.root ? found.with(BytesView(root)) : found.with_null();
-  found.with(kPeersListedMax);
-  std::vector<PeerId> peers;
-  while (found.step()) {
-    if (auto peer = rows::peer_in(found, 0)) peers.push_back(std::move(*peer));
+/// What all peers say of the entry with this root. Empty: without one.
+std::optional<CatalogEntry> CatalogStore::entry_of(const std::string& id, const Bytes& root) {
+  constexpr std::string_view kOfThing =
+      " FROM entries CROSS JOIN peers ON peers.key = entries.peer_key WHERE id = ? AND root IS ?";
+  const auto bind_to = [&](Query& query) {
+    query.with(id);
+    root.empty() ? query.with_null() : query.with(BytesView(root));
+  };
+  CatalogEntry entry;
+  {
+    // The columns without an aggregate are those of the row with the latest last_seen_ns.
+    Query found = database_->query(
+        fmt::format("SELECT {}, count(*), sum(availability = 0), max(last_seen_ns){}",
+                    rows::kListingColumns, kOfThing));
+    bind_to(found);
+    if (!found.step()) return std::nullopt;
+    auto listing = rows::listing_in(found, 0);
+    if (!listing) return std::nullopt;
+    entry.listing = std::move(*listing);
+    entry.peers_count = found.natural(rows::kListingColumnsCount);
+    entry.ready_count = found.natural(rows::kListingColumnsCount + 1);
+    entry.last_seen = found.time(rows::kListingColumnsCount + 2);
   }
-  return peers;
+  Query found = database_->query(
+      fmt::format("SELECT peer{} ORDER BY last_seen_ns DESC, peer LIMIT ?", kOfThing));
+  bind_to(found);
+  found.with(kPeersListedMax);
+  while (found.step()) {
+    if (auto peer = rows::peer_in(found, 0)) entry.peers.push_back(std::move(*peer));
+  }
+  entry.roots_count = roots_of(id);
+  return entry;
+}
+
+std::uint64_t CatalogStore::roots_of(const std::string& id) {
+  Query found = database_->query("SELECT count(DISTINCT root) FROM entries WHERE id = ?");
+  found.with(id);
+  return found.step() ? found.natural(0) : 0;
+}
+
+Result<std::vector<TopicCount>> CatalogStore::topics(std::size_t limit, std::uint64_t offset) {
+  const std::size_t most = limits_.page_entries_max;
+  const std::lock_guard lock(mutex_);
+  return database_->guarded([&]() -> Result<std::vector<TopicCount>> {
+    Query found = database_->query(
+        "SELECT topic, count(DISTINCT id) FROM entries WHERE topic > '' GROUP BY topic "
+        "ORDER BY topic LIMIT ? OFFSET ?");
+    found.with(limit == 0 ? most : std::min(limit, most));
+    found.with(std::min<std::uint64_t>(offset, INT64_MAX));
+    std::vector<TopicCount> topics;
+    while (found.step()) {
+      auto topic = found.text(0, library::kTopicBytesMax);
+      if (topic) topics.push_back({*std::move(topic), found.natural(1)});
+    }
+    return topics;
+  });
 }
 
 Result<std::vector<Offer>> CatalogStore::find(std::string_view id) {

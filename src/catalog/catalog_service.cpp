@@ -47,6 +47,7 @@ awaitable<Result<std::vector<CatalogPeer>>> CatalogService::Driver::peers() {
                 co_await runtime::run(runtime_.pool(), std::move(work)));
   std::vector<CatalogPeer> peers;
   for (KnownPeer& each : stored) {
+    if (each.peer == swarm_.local_peer()) continue;
     CatalogPeer peer;
     peer.connected = swarm_.is_connected(each.peer);
     const auto follow = follows_.find(each.peer);
@@ -87,6 +88,31 @@ awaitable<Result<CatalogPage>> CatalogService::list(CatalogQuery query) {
 
 awaitable<Result<std::vector<Offer>>> CatalogService::find(std::string id) {
   auto work = [&store = driver_->store(), wanted = std::move(id)] { return store.find(wanted); };
+  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+}
+
+awaitable<Result<std::vector<TopicCount>>> CatalogService::topics(std::size_t limit,
+                                                                  std::uint64_t offset) {
+  auto work = [&store = driver_->store(), limit, offset] { return store.topics(limit, offset); };
+  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+}
+
+awaitable<Result<>> CatalogService::subscribe(Subscription subscription) {
+  auto work = [&store = driver_->store(), wanted = std::move(subscription)] {
+    return store.subscribe(wanted);
+  };
+  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+}
+
+awaitable<Result<>> CatalogService::unsubscribe(std::string pattern) {
+  auto work = [&store = driver_->store(), gone = std::move(pattern)] {
+    return store.unsubscribe(gone);
+  };
+  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+}
+
+awaitable<Result<std::vector<Subscription>>> CatalogService::subscriptions() {
+  auto work = [&store = driver_->store()] { return store.subscriptions(); };
   co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
 }
 

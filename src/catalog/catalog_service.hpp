@@ -40,6 +40,10 @@ struct CatalogHooks {
 
 struct CatalogOptions {
   limits::Catalog limits{};
+  /// Keeps the set of this node in the store too, as that of the peer that it is itself: seen at
+  /// the end of time, so it comes first and never goes. Its owner sees all of it
+  /// (LibrarySet::set_owner()).
+  bool keeps_own = false;
   /// For opening a stream and the first answer; for a whole question.
   Duration exchange_time_max = 10s;
   /// Between two parts, and for a message to be taken.
@@ -68,6 +72,8 @@ struct CatalogCounters {
   std::uint64_t subscriptions = 0;  ///< That were opened and answered.
   std::uint64_t served = 0;         ///< Subscriptions and questions of others.
   std::uint64_t refused = 0;        ///< Of others.
+  std::uint64_t snapshots = 0;      ///< Of others, that were stored.
+  std::uint64_t deltas = 0;         ///< Same.
   std::uint64_t violations = 0;     ///< Of the protocol, by either kind of peer.
   std::uint64_t bytes_sent = 0;     ///< Messages.
   std::uint64_t bytes_received = 0;
@@ -97,7 +103,12 @@ class CatalogService {
 
   awaitable<Result<CatalogPage>> list(CatalogQuery query);
   awaitable<Result<std::vector<Offer>>> find(std::string id);
+  /// Not this node itself.
   awaitable<Result<std::vector<CatalogPeer>>> peers();
+  awaitable<Result<std::vector<TopicCount>>> topics(std::size_t limit, std::uint64_t offset);
+  awaitable<Result<>> subscribe(Subscription subscription);
+  awaitable<Result<>> unsubscribe(std::string pattern);
+  awaitable<Result<std::vector<Subscription>>> subscriptions();
 
   // ---------------------------------------------------------------------- questions to a peer
   // Errors: as Swarm::open_stream; kLimited when it is asked too often, kInvalidArgument when it

@@ -25,7 +25,7 @@ using swarm::fakes::Node;
 struct CatalogNode : Node {
   CatalogNode(Network& network, sim::Host host, CatalogOptions options = {})
       : Node(network, host), options_(options) {
-    set.restore({100 + host, 1}, 1, {}, {});
+    set.restore({100 + host, 1}, 1, {});
     store = std::move(*CatalogStore::open(":memory:"));
     begin();
   }
@@ -115,6 +115,28 @@ TEST_F(CatalogServiceTest, TwoThatMeetKnowEachOthersEntriesAndEachChangeWithinAS
   EXPECT_TRUE(comes_to(b, {"more", "of a"}, 100ms)) << "pushed, not asked for";
   a.set.apply({}, {"of a"});
   EXPECT_TRUE(comes_to(b, {"more"}, 100ms));
+}
+
+TEST_F(CatalogServiceTest, ItsOwnSetStandsBesideThoseOfOthersWhateverItsRules) {
+  CatalogNode& a = add({.keeps_own = true});
+  a.set.set_owner(a.id);
+  CatalogNode& b = add();
+  a.put("of a");
+  a.put("secret", {peers::Access::kListed, {b.id}});
+  b.put("of b");
+  connect(a, b);
+  ASSERT_TRUE(comes_to(a, {"of a", "of b", "secret"}));
+  ASSERT_TRUE(comes_to(b, {"of a", "secret"}));
+  const auto offers = sim::run(world, a.service->find("secret"));
+  ASSERT_TRUE(offers);
+  EXPECT_EQ(offers->front().peer, a.id);
+  const auto peers = sim::run(world, a.service->peers());
+  ASSERT_TRUE(peers);
+  EXPECT_EQ(peers->size(), 1u) << "it is no peer of its own";
+  a.set.apply({}, {"of a"});
+  a.set.begin_epoch(99, {{"secret", {peers::Access::kTrusted, {}}}});
+  EXPECT_TRUE(comes_to(a, {"of b", "secret"}));
+  EXPECT_EQ(a.store->known(a.id)->digest, a.set.summary({a.id, true, true}).digest);
 }
 
 TEST_F(CatalogServiceTest, BothEndsAgreeOnWhatIsMissing) {

@@ -40,13 +40,19 @@ CatalogService::Driver::Driver(swarm::Swarm& swarm, library::Published& publishe
       options_(options),
       gate_(std::make_shared<Gate>()),
       askers_(options.limits.queries_per_second, options.limits.queries_burst, kAskersMax),
-      tasks_(runtime_, options.limits.subscriptions_max + 2 * options.limits.serve_streams_max) {}
+      own_changed_(runtime_.make_signal()),
+      tasks_(runtime_,
+             options.limits.subscriptions_max + 2 * options.limits.serve_streams_max + 1) {}
 
 void CatalogService::Driver::start() {
   WARREN_CHECK(gate_->driver == nullptr && !stopping_);
   gate_->driver = this;
   started_at_ = runtime_.now();
-  end_listening_ = published_.on_changed([this] { wake_sessions(); });
+  end_listening_ = published_.on_changed([this] {
+    wake_sessions();
+    own_changed_->notify();
+  });
+  if (options_.keeps_own) WARREN_CHECK(tasks_.spawn(keep_own()));
   swarm_.set_handler(
       std::string(kCatalogProtocol),
       [gate = gate_](swarm::ProtocolStream stream) { return accept(gate, std::move(stream)); },

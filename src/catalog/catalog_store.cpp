@@ -191,26 +191,32 @@ void CatalogStore::stage(Row& row, const CatalogWrite& write) {
   row.staged += write.put.size() + write.removed.size();
 }
 
-bool CatalogStore::apply_snapshot(Row& row, const CatalogWrite& write) {
-  Summary& known = row.known;
-  known = {write.to, {}, 0};
-  {
-    Query staged = database_->query(fmt::format(
-        "SELECT {} FROM staged WHERE peer_key = ? AND name IS NOT NULL", rows::kListingColumns));
-    staged.with(row.key);
-    while (staged.step()) {
-      const auto listing = rows::listing_in(staged, 0);
-      if (!listing) return false;
-      known.digest.add(library::digest_of(*listing));
-      ++known.count;
-    }
+bool CatalogStore::count_staged(Row& row) {
+  Query staged = database_->query(fmt::format(
+      "SELECT {} FROM staged WHERE peer_key = ? AND name IS NOT NULL", rows::kListingColumns));
+  staged.with(row.key);
+  while (staged.step()) {
+    const auto listing = rows::listing_in(staged, 0);
+    if (!listing) return false;
+    row.known.digest.add(library::digest_of(*listing));
+    ++row.known.count;
   }
-  if (write.digest && *write.digest != known.digest) return false;
-  database_->query("DELETE FROM entries WHERE peer_key = ?").with(row.key).run();
+  return true;
+}
+
+void CatalogStore::put_staged(const Row& row) {
   database_
       ->query("INSERT INTO entries SELECT * FROM staged WHERE peer_key = ? AND name IS NOT NULL")
       .with(row.key)
       .run();
+}
+
+bool CatalogStore::apply_snapshot(Row& row, const CatalogWrite& write) {
+  Summary& known = row.known;
+  known = {write.to, {}, 0};
+  if (!count_staged(row) || (write.digest && *write.digest != known.digest)) return false;
+  database_->query("DELETE FROM entries WHERE peer_key = ?").with(row.key).run();
+  put_staged(row);
   return true;
 }
 
@@ -229,18 +235,7 @@ bool CatalogStore::apply_delta(Row& row, const CatalogWrite& write) {
       --known.count;
     }
   }
-  {
-    Query staged = database_->query(fmt::format(
-        "SELECT {} FROM staged WHERE peer_key = ? AND name IS NOT NULL", rows::kListingColumns));
-    staged.with(row.key);
-    while (staged.step()) {
-      const auto listing = rows::listing_in(staged, 0);
-      if (!listing) return false;
-      known.digest.add(library::digest_of(*listing));
-      ++known.count;
-    }
-  }
-  if (write.digest && *write.digest != known.digest) return false;
+  if (!count_staged(row) || (write.digest && *write.digest != known.digest)) return false;
   known.revision = write.to;
   database_
       ->query(
@@ -248,10 +243,7 @@ bool CatalogStore::apply_delta(Row& row, const CatalogWrite& write) {
           "(SELECT id FROM staged WHERE peer_key = ?1)")
       .with(row.key)
       .run();
-  database_
-      ->query("INSERT INTO entries SELECT * FROM staged WHERE peer_key = ? AND name IS NOT NULL")
-      .with(row.key)
-      .run();
+  put_staged(row);
   return true;
 }
 

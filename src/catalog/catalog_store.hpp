@@ -43,6 +43,8 @@ struct CatalogEntry {
   Listing listing;  ///< As the peer says it that was seen last.
   std::uint64_t peers_count = 0;
   std::uint64_t ready_count = 0;  ///< Of them, those that have all of it for others.
+  /// Different roots that are listed under this id, by anyone: more than one, and peers disagree.
+  std::uint64_t roots_count = 0;
   /// Those that were seen last, at most kPeersListedMax.
   std::vector<PeerId> peers;
   WallTime last_seen{};  ///< Of any of them.
@@ -52,6 +54,26 @@ inline constexpr std::size_t kPeersListedMax = 64;
 struct CatalogPage {
   std::vector<CatalogEntry> entries;  ///< In the order of ids, then roots.
   std::uint64_t total = 0;            ///< That match.
+};
+
+/// A topic of entries that are listed.
+struct TopicCount {
+  std::string topic;
+  std::uint64_t entries = 0;  ///< Different ids.
+};
+
+/// Topics that a person wants to have.
+struct Subscription {
+  std::string pattern;     ///< check_topic_pattern().
+  bool on_demand = false;  ///< Nothing is fetched by itself.
+  WallTime since{};
+};
+
+/// An entry that this node fetched by itself.
+struct Replica {
+  std::string id;
+  PeerId peer;  ///< Whose listing it follows.
+  Cid root;     ///< What was fetched.
 };
 
 /// One peer's listing of an entry.
@@ -92,9 +114,37 @@ class CatalogStore {
   Result<CatalogPage> list(const CatalogQuery& query);
   /// Who lists `id`, the one seen last first.
   Result<std::vector<Offer>> find(std::string_view id);
+  /// In the order of topics; entries without one do not count.
+  Result<std::vector<TopicCount>> topics(std::size_t limit, std::uint64_t offset);
   /// The first `count` entries of `peer` after `after`, in the order of ids.
   Result<std::vector<Listing>> entries_of(const PeerId& peer, std::string_view after,
                                           std::size_t count);
+
+  // ------------------------------------------------------------------ what a person wants
+
+  /// In place of what it said before. Errors: kInvalidArgument for a pattern that is none;
+  /// kLimited.
+  Result<> subscribe(const Subscription& subscription);
+  /// Errors: kNotFound.
+  Result<> unsubscribe(std::string_view pattern);
+  /// In the order of patterns.
+  Result<std::vector<Subscription>> subscriptions();
+
+  // --------------------------------------------------------- what a node fetches by itself
+
+  /// The first `count` ids after `after`, in their order, that `own` does not list and others do
+  /// with a root, under a topic that `topic` (check_topic_pattern(); empty: any) matches.
+  Result<std::vector<std::string>> lacking(const PeerId& own, const std::string& topic,
+                                           std::string_view after, std::size_t count);
+  Result<> put_replica(const Replica& replica);
+  Result<> forget_replica(std::string_view id);
+  /// Of the first `count` ids after `after`, those of which the peer that they follow lists another
+  /// root by now: what is here, and what it lists.
+  struct Outdated {
+    Replica replica;
+    Listing listing;
+  };
+  Result<std::vector<Outdated>> outdated(std::string_view after, std::size_t count);
 
  private:
   /// A row of `peers`. Inside guarded(), as all of these.
@@ -110,10 +160,14 @@ class CatalogStore {
   std::unexpected<Error> too_many(const PeerId& peer) const;
   void stage(Row& row, const CatalogWrite& write);
   void drop_staged(Row& row);
+  /// Adds the staged entries to row.known; false when one of them is none.
+  bool count_staged(Row& row);
+  void put_staged(const Row& row);
   bool apply_snapshot(Row& row, const CatalogWrite& write);
   bool apply_delta(Row& row, const CatalogWrite& write);
   void save(const Row& row, WallTime now);
-  std::vector<PeerId> peers_with(const Listing& listing);
+  std::optional<CatalogEntry> entry_of(const std::string& id, const Bytes& root);
+  std::uint64_t roots_of(const std::string& id);
 
   limits::Catalog limits_;
   std::mutex mutex_;

@@ -45,7 +45,7 @@ class Pair {
  public:
   Pair() {
     set_ = std::make_unique<library::LibrarySet>(library_limits());
-    set_->restore({++epoch_, 1}, 1, {}, {});
+    set_->restore({++epoch_, 1}, 1, {});
     open_store();
   }
 
@@ -95,7 +95,8 @@ class Pair {
     const Revision revision = set_->revision();
     const std::uint64_t since = set_->complete_since();
     set_ = std::make_unique<library::LibrarySet>(library_limits());
-    set_->restore(revision, since, std::move(entries), std::move(removed));
+    for (auto& entry : entries) set_->restore(std::move(entry));
+    set_->restore(revision, since, std::move(removed));
   }
   void restart_subscriber() {
     disconnect();

@@ -34,6 +34,9 @@ struct Catalog {
   std::size_t peers_max = 4'096;
   std::size_t store_bytes_max = 4u << 30;  ///< Of the file; beyond: kNoSpace.
 
+  /// Patterns that a person may subscribe to. Beyond: refused.
+  std::size_t patterns_max = 1'000;
+
   /// Peers that are subscribed to. Beyond: others, when one of them goes.
   std::size_t subscriptions_max = 512;
   std::size_t serve_streams_max = 512;         ///< Over all peers; beyond: the stream is reset.

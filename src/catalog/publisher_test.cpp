@@ -12,7 +12,7 @@ using fakes::listing;
 
 class PublisherTest : public testing::Test {
  protected:
-  PublisherTest() { set.restore({7, 1}, 1, {}, {}); }
+  PublisherTest() { set.restore({7, 1}, 1, {}); }
   void put(const std::string& id, const peers::AccessRule& rule = fakes::kAnyoneRule,
            const std::string& version = "1") {
     set.apply({entry(listing(id, version), rule)}, {});

@@ -29,7 +29,9 @@ CREATE TABLE entries(
   availability INTEGER NOT NULL,      -- library::Availability.
   PRIMARY KEY(peer_key, id)
 ) WITHOUT ROWID;
-CREATE INDEX entries_by_id ON entries(id, root);
+-- All that is searched by: a search reads nothing else.
+CREATE INDEX entries_by_id ON entries(id, root, topic, name);
+CREATE INDEX entries_by_topic ON entries(topic, id);
 
 -- Parts of a snapshot or delta of which not all have come. Nothing of it outlives the process.
 CREATE TABLE staged(
@@ -46,4 +48,18 @@ CREATE TABLE staged(
   installed INTEGER,
   availability INTEGER,
   PRIMARY KEY(peer_key, id)
+) WITHOUT ROWID;
+
+-- What a person wants to have.
+CREATE TABLE subscriptions(
+  pattern TEXT PRIMARY KEY,           -- Of topics: check_topic_pattern().
+  on_demand INTEGER NOT NULL,         -- Nothing is fetched by itself.
+  since_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Entries that this node fetched by itself.
+CREATE TABLE replicas(
+  id TEXT PRIMARY KEY,
+  peer BLOB NOT NULL,                 -- Whose listing it follows.
+  root BLOB NOT NULL                  -- What was fetched.
 ) WITHOUT ROWID;
