@@ -103,6 +103,7 @@ awaitable<Result<Json>> get(node::Node& node, Request request, Lines& lines) {
   node::GetOptions options;
   options.what = fields.required_text("what");
   options.directory = fields.text("directory");
+  options.library = fields.text("library");
   options.save_as = fields.text("save_as");
   options.from = fields.texts("from", kSourcesMax);
   options.wait = fields.seconds("wait", options.wait, 0s, kWaitMax);

@@ -16,12 +16,18 @@
 namespace warren::cli {
 namespace {
 
-constexpr std::array<OptionSpec, 6> kGetOptions{{
+constexpr std::array<OptionSpec, 7> kGetOptions{{
     {.name = "CID|NAME",
      .value = "",
-     .help = "a dataset, or the name under which a peer shares it",
+     .help = "a dataset, the name under which a peer shares it, or an entry of the catalog: "
+             "ENTRY, ENTRY@VERSION or ENTRY@CID",
      .required = true},
-    {.name = "--out", .value = "DIR", .help = "where to put it (the data folder of the node)"},
+    {.name = "--out",
+     .value = "DIR",
+     .help = "where to put it (an entry: the library here; else the data folder of the node)"},
+    {.name = "--library",
+     .value = "NAME",
+     .help = "put it into this library folder: its path or last name"},
     {.name = "--name",
      .value = "NAME",
      .help = "the name it gets here (the one it is shared under)"},
@@ -44,6 +50,7 @@ Result<api::Json> request_body(const Invocation& invocation, const ProgressChoic
   const Args& args = invocation.args;
   api::Json body{{"what", args.text("CID|NAME")},
                  {"save_as", args.text("name")},
+                 {"library", args.text("library")},
                  {"from", args.list("from")},
                  {"interval", choice.interval_seconds}};
   if (!args.text("out").empty()) {

@@ -55,8 +55,8 @@ struct Daemon {
         signals(runtime.executor(), SIGINT, SIGTERM, SIGHUP),
         config(
             runtime, options.config, options.load,
-            [this](node::Config before, node::Config after) {
-              return apply_config(*this, std::move(before), std::move(after));
+            [this, paths = options.paths](node::Config before, node::Config after) {
+              return apply_config(*this, paths, std::move(before), std::move(after));
             },
             hooks.reloaded),
         api(runtime,
@@ -67,7 +67,8 @@ struct Daemon {
                                     .config = &config,
                                     .paths = options.paths})) {}
 
-  static awaitable<Result<>> apply_config(Daemon& daemon, node::Config before, node::Config after);
+  static awaitable<Result<>> apply_config(Daemon& daemon, node::Paths paths, node::Config before,
+                                          node::Config after);
 
   std::unique_ptr<node::Machine> machine;
   runtime::RealRuntime& runtime = machine->runtime();
@@ -77,9 +78,10 @@ struct Daemon {
   api::Server api;
 };
 
-awaitable<Result<>> Daemon::apply_config(Daemon& daemon, node::Config before, node::Config after) {
+awaitable<Result<>> Daemon::apply_config(Daemon& daemon, node::Paths paths, node::Config before,
+                                         node::Config after) {
   log::set_level(after.log_level);
-  co_return co_await daemon.node.reconfigure(node::node_settings(before, after));
+  co_return co_await daemon.node.reconfigure(node::node_settings(before, after, paths));
 }
 
 awaitable<Result<>> start_all(Daemon& daemon, std::string socket) {

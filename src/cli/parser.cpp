@@ -12,19 +12,19 @@
 namespace warren::cli {
 namespace {
 
-const OptionSpec* global_option(std::string_view word) {
-  const auto found = std::ranges::find(global_options(), word, &OptionSpec::name);
-  return found == global_options().end() ? nullptr : &*found;
-}
-
-/// Where the first word from `begin` on is that is neither an option nor the value of a global one;
-/// the number of words when there is none.
-std::size_t next_word(const std::vector<std::string>& words, std::size_t begin) {
+/// Where the first word from `begin` on is that is neither an option nor the value of one, global
+/// or in `own`; the number of words when there is none.
+std::size_t next_word(const std::vector<std::string>& words, std::size_t begin,
+                      std::span<const OptionSpec> own = {}) {
+  const auto takes_value = [](std::span<const OptionSpec> options, const std::string& word) {
+    return std::ranges::any_of(options, [&word](const OptionSpec& option) {
+      return option.name == word && option.kind != ValueKind::kFlag;
+    });
+  };
   std::size_t i = begin;
   for (; i < words.size(); ++i) {
     if (!words[i].starts_with('-')) return i;
-    const OptionSpec* option = global_option(words[i]);
-    if (option != nullptr && option->kind != ValueKind::kFlag) ++i;
+    if (takes_value(global_options(), words[i]) || takes_value(own, words[i])) ++i;
   }
   return words.size();
 }
@@ -215,7 +215,7 @@ Result<Parsed> parse_command_line(std::vector<std::string> words) {
   if (word && command == nullptr) return unknown_command(*word);
   // A command with verbs takes no arguments itself: the word behind it is a verb.
   if (command != nullptr && !command->verbs.empty()) {
-    const std::size_t second = next_word(words, first + 1);
+    const std::size_t second = next_word(words, first + 1, command->options);
     const std::string verb = second < words.size() ? words[second] : "";
     if (const CommandSpec* found = find_verb(*command, verb)) {
       command = found;

@@ -140,6 +140,17 @@ TEST(Parser, AVerbIsACommandOfItsOwn) {
   EXPECT_EQ(command_of(check).args.text("FILE"), "check") << "only the first word is the verb";
 }
 
+TEST(Parser, TheValueOfAnOptionIsNoVerb) {
+  const auto listed = parse_command_line({"catalog", "--topic", "search", "--limit", "2"});
+  ASSERT_TRUE(listed) << listed.error().message();
+  EXPECT_EQ(command_of(listed).command->name, "catalog");
+  EXPECT_EQ(command_of(listed).args.text("topic"), "search");
+  const auto found = parse_command_line({"catalog", "--topic", "a", "search", "b"});
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(command_of(found).command->name, "catalog search");
+  EXPECT_EQ(command_of(found).args.text("PATTERN"), "b");
+}
+
 TEST(Parser, AVerbThatIsMissingOrUnknownIsAMistake) {
   EXPECT_EQ(error_of({"config"}), "'warren config' needs to know what to do");
   EXPECT_EQ(error_of({"config", "chek"}),

@@ -238,6 +238,10 @@ std::string peer_store_file(const Config& config, const std::string& state_dir) 
   return config.peer_store_path.empty() ? state_dir + "/peers.db" : config.peer_store_path;
 }
 
+std::string replica_folder(const Config& config, const std::string& state_dir) {
+  return config.library_replica.empty() ? state_dir + "/replica" : config.library_replica;
+}
+
 Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
   if (text.empty()) return LoadedConfig{};
   Reader reader(file_name);

@@ -16,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "catalog/catalog_messages.hpp"
 #include "discovery/beacon/beacon_service.hpp"
 #include "multiformats/multiaddr.hpp"
 #include "node/config_values.hpp"
@@ -34,6 +35,10 @@ inline constexpr std::size_t kBootstrapPeersMax = 64;
 /// One member for each key, most of them named section_key.
 struct Config {
   swarm::Profile profile = swarm::Profile::kStandard;
+  catalog::Mode mode = catalog::Mode::kProxy;
+
+  /// Empty: replica/ in the folder of the state. replica_folder() has it resolved.
+  std::string library_replica;
 
   /// Empty: default_listen_addresses().
   std::vector<Multiaddr> listen_addresses;
@@ -98,6 +103,9 @@ std::vector<Multiaddr> default_listen_addresses();
 
 /// Where the peers that are known are kept.
 std::string peer_store_file(const Config& config, const std::string& state_dir);
+
+/// Where entries go that are fetched by themselves.
+std::string replica_folder(const Config& config, const std::string& state_dir);
 
 /// What the connection manager is to do: profile, and what the keys of connection_manager and
 /// limits.connections say.

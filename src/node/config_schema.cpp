@@ -14,6 +14,9 @@ namespace {
 using enum Applies;
 
 constexpr std::array<std::string_view, 3> kProfiles{"minimal", "standard", "bridge"};
+/// In the order of catalog::Mode, from kProxy on.
+constexpr std::array<std::string_view, 3> kModes{"proxy", "selective", "full"};
+constexpr std::size_t kFirstMode = static_cast<std::size_t>(catalog::Mode::kProxy);
 constexpr std::array<std::string_view, 3> kAudiences{"off", "local", "anyone"};
 constexpr std::array<std::string_view, 4> kBeaconModes{"auto", "multicast", "broadcast",
                                                        "loopback"};
@@ -44,6 +47,13 @@ std::vector<Setting> make_settings() {
 
   add(k::word({"profile", kAtOnce, "how many peers this node is made for"}, &Config::profile,
               kProfiles));
+  add(k::word_of(
+      {"mode", kAtOnce, "what is fetched by itself: nothing, entries of subscribed topics, or all"},
+      kModes,
+      [](Config& config, std::size_t index) {
+        config.mode = static_cast<catalog::Mode>(index + kFirstMode);
+      },
+      [](const Config& config) { return static_cast<std::size_t>(config.mode) - kFirstMode; }));
 
   add(k::addresses({"p2p.listen_addresses", kAfterRestart, "where this node listens for others"},
                    &Config::listen_addresses, kListenAddressesMax, any_address,
@@ -123,6 +133,11 @@ std::vector<Setting> make_settings() {
               &Config::beacon_capacity, 0, std::uint64_t{1024} << 40));
   add(k::count({"beacon.price", kAtOnce, "its price for each MiB, in millionths of the unit"},
                &Config::beacon_price, 0, 1'000'000'000'000));
+
+  add(k::text(
+      {"library.replica", kAtOnce,
+       "where entries go that are fetched by themselves; empty: replica in the state directory"},
+      "an absolute path, or empty", &Config::library_replica, path_problem));
 
   add(k::flag({"exchange.enabled", kAtOnce, "ask peers for other peers, and tell them of some"},
               &Config::exchange_enabled));

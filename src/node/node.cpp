@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "catalog/catalog_service.hpp"
 #include "node/paths.hpp"
+#include "node/replicator.hpp"
 #include "node/version.hpp"
 
 namespace warren::node {
@@ -75,9 +77,11 @@ awaitable<Result<>> Node::start() {
   serve_measurements(options_.measure);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });
   WARREN_CO_TRY_VOID(co_await keeper_.start());
-  identify_.on_identified([this](const PeerId&, const protocols::PeerIdentity&) {
+  identify_.on_identified([this](const PeerId& peer, const protocols::PeerIdentity&) {
     if (exchange_ != nullptr) exchange_->look_again();  // It may speak that protocol.
+    if (catalog_) catalog_->peer_identified(peer);
   });
+  WARREN_CO_TRY_VOID(co_await open_catalog());
   WARREN_CO_TRY_VOID(listen_all());
   start_watch();
   start_discovery();
@@ -97,6 +101,7 @@ awaitable<void> Node::stop() {
     if (entry.problem.empty()) co_await entry.source->stop();
   }
   for (const auto& progress : job_progress_) progress->stop = true;
+  co_await close_catalog();
   if (libraries_) co_await libraries_->close();
   co_await tasks_.join();
   if (transfers_) co_await transfers_->close();

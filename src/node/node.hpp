@@ -24,6 +24,7 @@
 #include "node/job.hpp"
 #include "node/node_types.hpp"
 #include "node/peer_keeper.hpp"
+#include "node/replication.hpp"
 #include "protocols/echo.hpp"
 #include "protocols/identify.hpp"
 #include "protocols/perf.hpp"
@@ -32,7 +33,15 @@
 #include "swarm/swarm.hpp"
 #include "transfer/transfer_manager.hpp"
 
+namespace warren::catalog {
+class CatalogService;
+class CatalogStore;
+}  // namespace warren::catalog
+
 namespace warren::node {
+
+struct EntryChoice;
+class Replicator;
 
 struct ListenAddress {
   Multiaddr address;
@@ -50,6 +59,12 @@ struct LibraryPart {
   std::function<awaitable<Result<std::unique_ptr<runtime::TreeWatch>>>(std::string path)> watch;
 };
 
+/// What is known of others' libraries.
+struct CatalogPart {
+  std::string database = ":memory:";
+  ReplicatorSettings replication;
+};
+
 struct NodeOptions {
   std::vector<ListenAddress> listen;
   /// Who may measure this node (perf, echo).
@@ -62,6 +77,7 @@ struct NodeOptions {
   /// SQLite file of what is shared and of transfers; ":memory:" in a test.
   std::string database;
   LibraryPart library;
+  CatalogPart catalog;
   /// Where downloads go unless a request says otherwise; absolute, made if missing.
   std::string download_dir;
   swarm::SwarmConfig swarm;
@@ -85,6 +101,7 @@ struct NodeSettings {
   std::optional<discovery::MdnsOptions> mdns;
   std::optional<discovery::BeaconOptions> beacon;
   std::optional<discovery::ExchangeOptions> exchange;
+  ReplicatorSettings replication;
   // Whether those differ from what runs: then the source ends and another one begins.
   bool mdns_changed = false;
   bool beacon_changed = false;
@@ -94,8 +111,12 @@ struct NodeSettings {
 
 /// What to fetch, as a person says it.
 struct GetOptions {
-  std::string what;               ///< A CID, or the name under which a peer shares it.
-  std::string directory;          ///< Absolute; made if missing. Empty: NodeOptions::download_dir.
+  /// A CID, the name under which a peer shares it, or an entry of the catalog: parse_entry_name().
+  std::string what;
+  /// Absolute; made if missing. Empty: of an entry `library` or the only library here, if there is
+  /// one; otherwise NodeOptions::download_dir.
+  std::string directory;
+  std::string library;            ///< Path or last name of a library folder; empty: as above.
   std::string save_as;            ///< Empty: the name under which it is shared, else the CID.
   std::vector<std::string> from;  ///< Peer ids or multiaddrs. Empty: every connected peer.
   Duration wait = 60s;            ///< For a source; zero: for ever.
@@ -198,10 +219,20 @@ class Node final : private discovery::PeerSink {
   /// "lan", "anyone", "trusted", or peers as find_peer() takes them. Errors: AccessRule::parse.
   Result<peers::AccessRule> parse_audience(std::string_view text) const;
 
+  // ------------------------------------------------------------------------------- catalog
+
+  /// What others' libraries offer, and those of this node. Only after start() succeeded.
+  catalog::CatalogService& catalog() { return *catalog_; }
+  /// Errors: as CatalogStore::subscribe().
+  awaitable<Result<>> subscribe(std::string pattern, bool on_demand);
+  /// What is fetched by itself. Only after start() succeeded.
+  const ReplicatorView& replication() const;
+
   // ----------------------------------------------------------------------------- transfers
 
   /// Begins a download, or finds the one under way. Errors: kInvalidArgument; reach() for a
-  /// multiaddr in `from`; TransferManager::start; of the system for the directory.
+  /// multiaddr in `from`; choose_entry() and choose_library() for an entry of the catalog;
+  /// TransferManager::start; of the system for the directory.
   awaitable<Result<transfer::TransferId>> get(GetOptions options);
   /// For pausing, resuming, cancelling and watching. Only after start() succeeded.
   transfer::TransferManager& transfers() { return *transfers_; }
@@ -253,6 +284,15 @@ class Node final : private discovery::PeerSink {
   awaitable<void> forget_entry(std::string id);
   /// A person gave its key.
   bool is_trusted(const PeerId& peer) const;
+  awaitable<Result<>> open_catalog();
+  awaitable<void> close_catalog();
+  std::string expected_version(std::string_view entry) const;
+  Result<std::optional<library::Folder>> choose_library(std::string_view name) const;
+  awaitable<Result<std::optional<EntryChoice>>> find_entry(std::string what,
+                                                           std::vector<PeerId> from);
+  awaitable<Result<transfer::TransferId>> fetch_entry(EntryChoice choice, library::Folder folder);
+  void dial_sources(const std::vector<PeerId>& peers);
+  std::string name_for_person(const PeerId& peer) const;
   awaitable<void> count_shares();
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name,
                             std::optional<peers::AccessRule> audience);
@@ -280,6 +320,9 @@ class Node final : private discovery::PeerSink {
   std::unique_ptr<content::Store> store_;
   std::unique_ptr<transfer::TransferManager> transfers_;
   std::unique_ptr<library::LibraryService> libraries_;
+  std::unique_ptr<catalog::CatalogStore> catalog_store_;
+  std::unique_ptr<catalog::CatalogService> catalog_;
+  std::unique_ptr<Replicator> replicator_;
   std::vector<Source> sources_;
   discovery::ManualSource* manual_ = nullptr;  // One of sources_, as the next three.
   discovery::BeaconService* beacon_ = nullptr;

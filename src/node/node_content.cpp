@@ -131,18 +131,12 @@ static bool looks_like_cid(std::string_view text) {
 }
 
 awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
+  if (!wanted.library.empty() && !wanted.directory.empty()) {
+    co_return fail(ErrorCode::kInvalidArgument, "a folder and a library are two places");
+  }
   transfer::GetRequest request;
   auto root = Cid::parse(wanted.what);
-  if (root) {
-    request.root = *root;
-  } else if (looks_like_cid(wanted.what)) {
-    co_return fail(std::move(root).error());
-  } else {
-    request.name = wanted.what;
-  }
-  request.directory = wanted.directory.empty() ? options_.download_dir : wanted.directory;
-  request.save_as = wanted.save_as;
-  request.wait = wanted.wait;
+  if (!root && looks_like_cid(wanted.what)) co_return fail(std::move(root).error());
   for (const std::string& source : wanted.from) {
     const TimePoint deadline = runtime_.now() + kSourceDialTimeMax;
     auto peer = co_await reach(source, deadline);
@@ -154,6 +148,29 @@ awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
     if (!peer)
       co_return fail(std::move(peer).error().in("the source " + escape_for_display(source, 200)));
     request.from.push_back(*std::move(peer));
+  }
+  request.save_as = wanted.save_as;
+  request.wait = wanted.wait;
+  bool is_entry = false;
+  if (root) {
+    request.root = *root;
+  } else {
+    WARREN_CO_TRY(const auto entry, co_await find_entry(wanted.what, request.from));
+    is_entry = entry.has_value();
+    if (entry) {
+      request.root = entry->listing.root;
+      if (request.save_as.empty()) request.save_as = entry->listing.id;
+      dial_sources(entry->peers);
+    } else {
+      request.name = wanted.what;
+    }
+  }
+  request.directory = wanted.directory.empty() ? options_.download_dir : wanted.directory;
+  if (!wanted.library.empty() || (is_entry && wanted.directory.empty())) {
+    WARREN_CO_TRY(const auto library, choose_library(wanted.library));
+    if (library) {
+      request.directory = library->settings.path;
+    }
   }
   if (!wanted.directory.empty()) {
     auto make_directory = [&request] { return ensure_directory(request.directory); };

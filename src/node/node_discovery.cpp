@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "node/node.hpp"
+#include "node/replicator.hpp"
 
 namespace warren::node {
 
@@ -160,6 +161,7 @@ std::vector<DiscoveryView> Node::discovery() const {
 
 awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
   keeper_.configure(settings.manager);
+  if (replicator_) replicator_->configure(settings.replication);
   if (bootstrap_ != nullptr) {
     bootstrap_->configure(settings.bootstrap_times);
     bootstrap_->replace(settings.bootstrap);

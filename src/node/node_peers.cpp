@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "catalog/catalog_service.hpp"
 #include "node/escape.hpp"
 #include "node/key_text.hpp"
 #include "node/node.hpp"
@@ -231,6 +232,7 @@ awaitable<Result<PeerId>> Node::add_peer(AddPeer what, TimePoint deadline) {
   WARREN_CO_TRY_VOID(remember(peer, target));
   if (!what.expected_key.empty()) {
     WARREN_CO_TRY_VOID(keeper_.book().pin(peer, keeper_.civil_now()));
+    if (catalog_) catalog_->peer_changed(peer);
   }
   WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;
@@ -263,6 +265,7 @@ awaitable<Result<PeerId>> Node::disconnect(std::string text) {
 awaitable<Result<PeerId>> Node::remove_peer(std::string text) {
   WARREN_CO_TRY(const PeerId peer, find_peer(text));
   WARREN_CO_TRY_VOID(keeper_.remove(peer));
+  if (catalog_) catalog_->peer_changed(peer);
   if (manual_ != nullptr) manual_->remove(peer, runtime_.now());
   WARREN_CO_TRY_VOID(co_await keeper_.flush());
   co_return peer;

@@ -53,6 +53,12 @@ COMMANDS = [
     (["library", "list"], OK),
     (["library", "show", "nothing"], NOT_FOUND),
     (["library", "scan", "--wait", "20"], OK),
+    (["catalog"], OK),
+    (["catalog", "search", "nothing"], OK),
+    (["catalog", "peers"], OK),
+    (["topics"], OK),
+    (["subscribe", "weather/*"], OK),
+    (["unsubscribe", "weather/*"], OK),
     (["config", "reload"], OK),
 ]
 # Those that do without a node.

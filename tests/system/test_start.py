@@ -106,7 +106,7 @@ class Start(SystemTest):
         node.stop()
         stores = list(node.home.rglob("*.db"))
         self.assertEqual(sorted(store.name for store in stores),
-                         ["library.db", "peers.db", "warren.db"])
+                         ["catalog.db", "library.db", "peers.db", "warren.db"])
         for store in stores:
             good = store.read_bytes()
             store.write_bytes(b"this is no database" * 1000)

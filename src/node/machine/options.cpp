@@ -58,8 +58,9 @@ discovery::BootstrapTimes bootstrap_times(const Config& config) {
 
 }  // namespace
 
-NodeSettings node_settings(const Config& before, const Config& after) {
+NodeSettings node_settings(const Config& before, const Config& after, const Paths& paths) {
   NodeSettings made;
+  made.replication = {after.mode, replica_folder(after, paths.state_dir)};
   made.manager = manager_config(after);
   made.bootstrap = bootstrap_peers(after);
   made.bootstrap_times = bootstrap_times(after);
@@ -97,6 +98,8 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
   made.bootstrap.times = bootstrap_times(config);
   made.database = paths.database_file();
   made.library.database = paths.state_dir + "/library.db";
+  made.catalog.database = paths.state_dir + "/catalog.db";
+  made.catalog.replication = {config.mode, replica_folder(config, paths.state_dir)};
   made.keeper.database =
       config.peer_store_path.empty() ? paths.state_dir + "/peers.db" : config.peer_store_path;
   made.keeper.manager = manager_config(config);

@@ -15,7 +15,7 @@ namespace warren::node {
 NodeOptions node_options(const Config& config, const Paths& paths, resources::Manager& resources);
 
 /// What of `after` can be put in force while a node runs that was made from `before`.
-NodeSettings node_settings(const Config& before, const Config& after);
+NodeSettings node_settings(const Config& before, const Config& after, const Paths& paths);
 
 /// As many descriptors as the system lets this process have: each shared file and socket takes
 /// one. Returns how many that are. Changes the process: for a program, not for a library.

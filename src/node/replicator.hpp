@@ -1,0 +1,80 @@
+#pragma once
+// Fetches by itself what the mode of the node asks for: entries of subscribed topics, or all.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "library/library_service.hpp"
+#include "node/entry_choice.hpp"
+#include "node/replication.hpp"
+#include "runtime/runtime.hpp"
+#include "runtime/task_group.hpp"
+#include "transfer/transfer_manager.hpp"
+
+namespace warren::node {
+
+using runtime::awaitable;
+
+/// Core thread only. All that is referred to must outlive it. One entry at a time, in the
+/// background. What was fetched stays, whatever the mode is then; it is replaced
+/// when the peer from which it was learned lists another content, unless somebody has changed or
+/// installed it here.
+class Replicator {
+ public:
+  struct Hooks {
+    /// Begins to fetch `choice` into `folder` as the entry that it is.
+    std::function<awaitable<Result<transfer::TransferId>>(EntryChoice choice,
+                                                          library::Folder folder)>
+        fetch;
+    /// The version that a library here expects of this entry; empty: none.
+    std::function<std::string(std::string_view id)> expected;
+  };
+
+  Replicator(runtime::Runtime& runtime, PeerId self, catalog::CatalogStore& store,
+             library::LibraryService& libraries, transfer::TransferManager& transfers, Hooks hooks);
+
+  void start(ReplicatorSettings settings);
+  /// In force at once: what is under way and not wanted any more is paused.
+  void configure(ReplicatorSettings settings);
+  /// There may be something to fetch: the catalog or the subscriptions have changed.
+  void look_again();
+  const ReplicatorView& view() const { return view_; }
+  /// What is under way goes on when the node runs again. Cancel: unsafe.
+  awaitable<void> stop();
+
+ private:
+  awaitable<void> run();
+  awaitable<Result<>> pass(std::uint64_t generation);
+  awaitable<Result<library::Folder>> library_folder();
+  awaitable<Result<std::vector<std::string>>> patterns();
+  awaitable<Result<>> consider(std::string id, library::Folder folder, std::uint64_t generation);
+  awaitable<Result<>> update(catalog::CatalogStore::Outdated what, library::Folder folder,
+                             std::uint64_t generation);
+  bool may_update(const catalog::CatalogStore::Outdated& what, const library::Folder& folder);
+  awaitable<Result<>> update_outdated(const std::vector<std::string>& wanted,
+                                      library::Folder folder, std::uint64_t generation);
+  awaitable<bool> fetch(EntryChoice choice, library::Folder folder, std::uint64_t generation);
+  awaitable<bool> follow(transfer::TransferId id, std::uint64_t generation);
+  bool was_tried(const std::string& id, const Cid& root);
+
+  runtime::Runtime& runtime_;
+  PeerId self_;
+  catalog::CatalogStore& store_;
+  library::LibraryService& libraries_;
+  transfer::TransferManager& transfers_;
+  Hooks hooks_;
+  ReplicatorView view_;
+  std::uint64_t generation_ = 0;  ///< Of the settings.
+  struct Tried {
+    Cid root;
+    TimePoint at{};
+  };
+  std::map<std::string, Tried> tried_;
+  std::unique_ptr<runtime::Signal> wake_;
+  runtime::TaskGroup tasks_;
+};
+
+}  // namespace warren::node
