@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "base/log.hpp"
+#include "node/entry_choice.hpp"
 #include "node/escape.hpp"
 #include "node/node.hpp"
 #include "node/paths.hpp"
