@@ -80,6 +80,7 @@ awaitable<Result<>> Node::start() {
   identify_.on_identified([this](const PeerId& peer, const protocols::PeerIdentity&) {
     if (exchange_ != nullptr) exchange_->look_again();  // It may speak that protocol.
     if (catalog_) catalog_->peer_identified(peer);
+    if (replicator_) replicator_->look_again();  // It may have what is lacking.
   });
   WARREN_CO_TRY_VOID(co_await open_catalog());
   WARREN_CO_TRY_VOID(listen_all());

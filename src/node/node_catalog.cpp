@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kShareLookTime = 1s;
 /// Peers that list an entry and are dialled for it at once; the search dials further ones.
 constexpr std::size_t kSourceDialsMax = 8;
+/// What is fetched by itself is fetched from peers that are connected.
+constexpr Duration kOwnWait = 20s;
 
 /// Offers under the name, as shares, of what is not offered as an entry.
 void add_shares(std::vector<catalog::Offer>& offers, const std::vector<transfer::Offer>& shares) {
@@ -46,6 +48,7 @@ awaitable<Result<>> Node::open_catalog() {
               [this](EntryChoice choice, library::Folder folder) {
                 return fetch_entry(std::move(choice), std::move(folder));
               },
+          .is_connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); },
           .expected = [this](std::string_view entry) { return expected_version(entry); }});
   catalog::CatalogHooks hooks;
   hooks.speaks = [this](const PeerId& peer) {
@@ -168,6 +171,7 @@ awaitable<Result<transfer::TransferId>> Node::fetch_entry(EntryChoice choice,
   request.root = choice.listing.root;
   request.directory = folder.settings.path;
   request.save_as = choice.listing.id;
+  request.wait = kOwnWait;
   dial_sources(choice.peers);
   co_return co_await transfers_->start(std::move(request));
 }

@@ -139,7 +139,7 @@ bool Replicator::may_update(const catalog::CatalogStore::Outdated& what,
   const library::Listing& listing = here->entry.published.listing;
   const std::string expected = hooks_.expected(listing.id);
   if (!expected.empty() && expected != what.listing.version) return false;
-  return listing.root == what.replica.root && !listing.installed &&
+  return listing.root == what.replica.root && !listing.installed && may_ask({what.replica.peer}) &&
          !was_tried(listing.id, *what.listing.root);
 }
 
@@ -195,6 +195,7 @@ awaitable<Result<library::Folder>> Replicator::library_folder() {
 
 awaitable<Result<std::vector<std::string>>> Replicator::patterns() {
   std::vector<std::string> wanted;
+  if (view_.settings.mode == catalog::Mode::kProxy) co_return wanted;
   if (view_.settings.mode == catalog::Mode::kFull) {
     wanted.emplace_back();
     co_return wanted;
@@ -222,7 +223,8 @@ awaitable<Result<>> Replicator::consider(std::string id, library::Folder folder,
     co_return Result<>{};
   }
   const Cid root = *chosen->listing.root;
-  if (libraries_.find(id) || was_tried(id, root)) co_return Result<>{};
+  const bool now = may_ask(chosen->peers) && !was_tried(id, root);
+  if (!now || libraries_.find(id)) co_return Result<>{};
   tried_[id] = {root, runtime_.now()};
   const catalog::Replica replica{id, chosen->peers.front(), root};
   view_.fetching = id;
@@ -244,16 +246,32 @@ bool Replicator::was_tried(const std::string& id, const Cid& root) {
   return found != tried_.end() && found->second.root == root && now - found->second.at < kTryAgain;
 }
 
+/// Entries of peers that are away come when these do.
+bool Replicator::may_ask(const std::vector<PeerId>& peers) const {
+  return std::ranges::any_of(peers, [this](const PeerId& peer) {
+    const auto rests = resting_.find(peer);
+    return hooks_.is_connected(peer) &&
+           (rests == resting_.end() || rests->second <= runtime_.now());
+  });
+}
+
 awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
                                   std::uint64_t generation) {
   const std::string id = choice.listing.id;
+  const std::vector<PeerId> peers = choice.peers;
   const auto begun = co_await hooks_.fetch(std::move(choice), std::move(folder));
   if (!begun) {
     ++view_.failed;
     log::warn("node", "{} is not fetched: {}", escape_for_display(id), begun.error().message());
     co_return false;
   }
+  const std::uint64_t failed_before = view_.failed;
   const bool done = co_await follow(*begun, generation);
+  if (view_.failed > failed_before) {
+    const TimePoint now = runtime_.now();
+    std::erase_if(resting_, [now](const auto& entry) { return entry.second <= now; });
+    for (const PeerId& peer : peers) resting_[peer] = now + kTryAgain;
+  }
   if (!done) co_return false;
   // The library looks at it now, and it serves it from then on: the transfer has done its part.
   if (auto operation = libraries_.begin_operation(id)) operation->end();

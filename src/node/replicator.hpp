@@ -29,6 +29,7 @@ class Replicator {
     std::function<awaitable<Result<transfer::TransferId>>(EntryChoice choice,
                                                           library::Folder folder)>
         fetch;
+    std::function<bool(const PeerId& peer)> is_connected;
     /// The version that a library here expects of this entry; empty: none.
     std::function<std::string(std::string_view id)> expected;
   };
@@ -42,6 +43,8 @@ class Replicator {
   /// There may be something to fetch: the catalog or the subscriptions have changed.
   void look_again();
   const ReplicatorView& view() const { return view_; }
+  /// Topics of what the mode fetches; an empty one: every topic. Errors: of the database.
+  awaitable<Result<std::vector<std::string>>> patterns();
   /// What is under way goes on when the node runs again. Cancel: unsafe.
   awaitable<void> stop();
 
@@ -49,7 +52,6 @@ class Replicator {
   awaitable<void> run();
   awaitable<Result<>> pass(std::uint64_t generation);
   awaitable<Result<library::Folder>> library_folder();
-  awaitable<Result<std::vector<std::string>>> patterns();
   awaitable<Result<>> consider(std::string id, library::Folder folder, std::uint64_t generation);
   awaitable<Result<>> update(catalog::CatalogStore::Outdated what, library::Folder folder,
                              std::uint64_t generation);
@@ -59,6 +61,7 @@ class Replicator {
   awaitable<bool> fetch(EntryChoice choice, library::Folder folder, std::uint64_t generation);
   awaitable<bool> follow(transfer::TransferId id, std::uint64_t generation);
   bool was_tried(const std::string& id, const Cid& root);
+  bool may_ask(const std::vector<PeerId>& peers) const;
 
   runtime::Runtime& runtime_;
   PeerId self_;
@@ -73,6 +76,8 @@ class Replicator {
     TimePoint at{};
   };
   std::map<std::string, Tried> tried_;
+  /// Peers that did not give what they list: left alone until then.
+  std::map<PeerId, TimePoint> resting_;
   std::unique_ptr<runtime::Signal> wake_;
   runtime::TaskGroup tasks_;
 };
