@@ -26,6 +26,7 @@ void add_config_routes(Router& router, node::Node& node, node::ConfigReload& con
                        const node::Paths& paths);
 void add_peer_routes(Router& router, node::Node& node);
 void add_library_routes(Router& router, node::Node& node);
+void add_install_routes(Router& router, node::Node& node);
 void add_catalog_routes(Router& router, node::Node& node);
 void add_share_routes(Router& router, node::Node& node);
 void add_transfer_routes(Router& router, node::Node& node);

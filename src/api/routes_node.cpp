@@ -33,6 +33,7 @@ Router make_router(node::Node& node, Surroundings around) {
   add_peer_routes(router, node);
   add_share_routes(router, node);
   add_library_routes(router, node);
+  add_install_routes(router, node);
   add_catalog_routes(router, node);
   add_transfer_routes(router, node);
   return router;

@@ -23,6 +23,9 @@ CommandSpec topics_command();       //
 CommandSpec subscribe_command();    //
 CommandSpec unsubscribe_command();  //
 CommandSpec get_command();          // command_get.cpp
+CommandSpec install_command();      // command_install.cpp
+CommandSpec update_command();       //
+CommandSpec uninstall_command();    //
 CommandSpec transfers_command();    // command_transfers.cpp
 CommandSpec pause_command();        //
 CommandSpec resume_command();       //

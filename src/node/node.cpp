@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "catalog/catalog_service.hpp"
+#include "library/install/installer.hpp"
 #include "node/paths.hpp"
 #include "node/replicator.hpp"
 #include "node/version.hpp"

@@ -19,6 +19,7 @@
 #include "discovery/exchange/exchange_source.hpp"
 #include "discovery/manual_source.hpp"
 #include "discovery/mdns/mdns_service.hpp"
+#include "library/install/limits.hpp"
 #include "library/library_service.hpp"
 #include "node/events.hpp"
 #include "node/job.hpp"
@@ -33,6 +34,10 @@
 #include "swarm/swarm.hpp"
 #include "transfer/transfer_manager.hpp"
 
+namespace warren::install {
+class Installer;
+struct Installed;
+}  // namespace warren::install
 namespace warren::catalog {
 class CatalogService;
 class CatalogStore;
@@ -55,6 +60,7 @@ struct LibraryPart {
   std::string database = ":memory:";
   library::LibraryTimes times;
   limits::Library limits;
+  limits::Install install;
   /// Unset: changes are found by scans alone.
   std::function<awaitable<Result<std::unique_ptr<runtime::TreeWatch>>>(std::string path)> watch;
 };
@@ -219,6 +225,18 @@ class Node final : private discovery::PeerSink {
   /// "lan", "anyone", "trusted", or peers as find_peer() takes them. Errors: AccessRule::parse.
   Result<peers::AccessRule> parse_audience(std::string_view text) const;
 
+  // ------------------------------------------------------------------------------- install
+  // Each begins an operation on an entry of a library here; only after start() succeeded. Errors:
+  // kLimited, kClosed; the rest is the job's result (install::Installer).
+
+  using InstallJob = Job<install::Installed>;
+  Result<std::shared_ptr<InstallJob>> install(std::string id);
+  Result<std::shared_ptr<InstallJob>> uninstall(std::string id);
+  /// `entry`: as parse_entry_name() takes it; without a version or CID to the newer version that
+  /// peers offer. The job's errors are also kNoPeer (nobody offers it), kConflict (no offer is
+  /// known to be newer, or there is a choice), those of the transfer.
+  Result<std::shared_ptr<InstallJob>> update(std::string entry);
+
   // ------------------------------------------------------------------------------- catalog
 
   /// What others' libraries offer, and those of this node. Only after start() succeeded.
@@ -284,6 +302,14 @@ class Node final : private discovery::PeerSink {
   awaitable<void> forget_entry(std::string id);
   /// A person gave its key.
   bool is_trusted(const PeerId& peer) const;
+  template <class Run>
+  Result<std::shared_ptr<InstallJob>> begin_install(std::string entry, Run run);
+  awaitable<void> run_install(std::shared_ptr<InstallJob> job, std::string id);
+  awaitable<void> run_uninstall(std::shared_ptr<InstallJob> job, std::string id);
+  awaitable<void> run_update(std::shared_ptr<InstallJob> job, std::string entry);
+  awaitable<Result<EntryChoice>> find_newer(std::string entry);
+  awaitable<Result<>> fetch_version(EntryChoice choice, std::string directory, std::string name,
+                                    std::shared_ptr<content::Progress> progress);
   awaitable<Result<>> open_catalog();
   awaitable<void> close_catalog();
   std::string expected_version(std::string_view entry) const;
@@ -320,6 +346,7 @@ class Node final : private discovery::PeerSink {
   std::unique_ptr<content::Store> store_;
   std::unique_ptr<transfer::TransferManager> transfers_;
   std::unique_ptr<library::LibraryService> libraries_;
+  std::unique_ptr<install::Installer> installer_;
   std::unique_ptr<catalog::CatalogStore> catalog_store_;
   std::unique_ptr<catalog::CatalogService> catalog_;
   std::unique_ptr<Replicator> replicator_;

@@ -1,6 +1,7 @@
 // Node: its libraries.
 
 #include "base/log.hpp"
+#include "library/install/installer.hpp"
 #include "library/reserved.hpp"
 #include "node/node.hpp"
 
@@ -16,7 +17,15 @@ awaitable<Result<>> Node::open_libraries() {
     return hash_entry(std::move(folder), std::move(id));
   };
   options.forget = [this](std::string id) { return forget_entry(std::move(id)); };
+  options.recover = [this](std::string folder, std::string id) {
+    return installer_->recover(std::move(folder), std::move(id));
+  };
   libraries_ = std::make_unique<library::LibraryService>(runtime_, std::move(options));
+  installer_ = std::make_unique<install::Installer>(
+      runtime_, *libraries_,
+      install::InstallerOptions{options_.library.install, [this](std::string path) {
+                                  return transfers_->leave(std::move(path));
+                                }});
   co_return co_await libraries_->open();
 }
 

@@ -127,6 +127,7 @@ DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits:
       notes_(notes),
       buffers_max_(std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
       buffers_(runtime, content::kLeafBytesMax, buffers_max_),
+      read_(runtime),
       left_(runtime) {}
 
 awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
@@ -165,6 +166,20 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
   datasets_.clear();
   buffers_.trim();
   left_.notify_all();
+}
+
+awaitable<void> DataServer::leave(std::string path) {
+  while (reading_.contains(path)) {
+    const runtime::Wake wake = co_await read_.wait_until(kNever);
+    if (wake == runtime::Wake::kCancelled) break;
+  }
+  for (Session* session : sessions_) {
+    if (session->dataset && session->dataset->path() == path) session->dataset.reset();
+  }
+  std::erase_if(datasets_, [&](const auto& entry) {
+    const auto dataset = entry.second.lock();
+    return !dataset || dataset->path() == path;
+  });
 }
 
 awaitable<void> DataServer::close() {
@@ -295,9 +310,12 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
     const MutableBytes room = held->buffer.bytes();
     const std::uint64_t count = batch_of(tree, leaf, end, room.size());
     if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
+    const auto reading = reading_.insert(dataset->path());
     const std::vector<Piece> pieces = co_await runtime::run(
         runtime_.pool(),
         [&dataset, leaf, count, room] { return read_pieces(*dataset, leaf, count, room); });
+    reading_.erase(reading);
+    read_.notify_all();
     for (const Piece& piece : pieces) {
       WARREN_CO_TRY_VOID(co_await send(session, piece.header));
       if (piece.header.missing != Missing::kNo) {

@@ -41,6 +41,10 @@ class DataServer {
   /// Cancel: the stream is reset.
   awaitable<void> serve(swarm::ProtocolStream stream);
 
+  /// Returns when nothing of the folder `path` is being read, and nothing of it is held open for the
+  /// next request. Who calls it sees to it that nobody begins to.
+  awaitable<void> leave(std::string path);
+
   /// Resets every stream that is being served and waits until the last serve() has left.
   awaitable<void> close();
 
@@ -79,6 +83,8 @@ class DataServer {
   std::set<Session*> sessions_;
   std::uint64_t session_serial_ = 0;
   std::map<PeerId, std::weak_ptr<PeerShare>> shares_;
+  std::multiset<std::string> reading_;  ///< Paths of datasets, one for each read in the pool.
+  runtime::WaitList read_;
   bool closing_ = false;
   runtime::WaitList left_;
 };

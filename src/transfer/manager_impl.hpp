@@ -36,6 +36,7 @@ class TransferManager::Impl {
   void on_state_changed(std::function<void(TransferId)> listener) {
     listeners_.push_back(std::move(listener));
   }
+  awaitable<void> leave(std::string path) { return server_.leave(std::move(path)); }
   const ServerStats& server_stats() const { return server_.stats(); }
 
  private:

@@ -101,6 +101,8 @@ awaitable<Result<std::vector<Offer>>> TransferManager::find(std::string name,
 void TransferManager::on_state_changed(std::function<void(TransferId)> listener) {
   impl_->on_state_changed(std::move(listener));
 }
+awaitable<void> TransferManager::leave(std::string path) { return impl_->leave(std::move(path)); }
+
 awaitable<void> TransferManager::close() { return impl_->close(); }
 
 // ---------------------------------------------------------------------------------- life cycle

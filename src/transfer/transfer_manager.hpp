@@ -91,6 +91,10 @@ class TransferManager {
   /// progress: read that with progress() as often as it is shown.
   void on_state_changed(std::function<void(TransferId)> listener);
 
+  /// Returns when nobody is given anything of the entry in the folder `path` any more; call it when
+  /// nobody may fetch it.
+  awaitable<void> leave(std::string path);
+
   /// Stops everything; what is active stays so and goes on after the next open(). Waits for files
   /// and the database. Call before destruction, when open() was called.
   awaitable<void> close();

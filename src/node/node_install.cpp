@@ -1,0 +1,168 @@
+// Node: installing, uninstalling and updating entries of its libraries.
+
+#include <fmt/format.h>
+#include <string.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "catalog/catalog_service.hpp"
+#include "library/install/installer.hpp"
+#include "node/entry_choice.hpp"
+#include "node/escape.hpp"
+#include "node/node.hpp"
+
+namespace warren::node {
+namespace {
+
+/// How often a download for an update is looked at.
+constexpr Duration kFetchLook = 200ms;
+
+/// What peers offer of an entry that is here already.
+struct Offered {
+  std::vector<catalog::Offer> newer;
+  bool same = false;  ///< Somebody has what is here.
+};
+
+/// Without `which` only what is known to be newer by its version counts.
+Offered newer_of(const library::Listing& here, std::vector<catalog::Offer> offers, bool which) {
+  Offered offered;
+  for (catalog::Offer& offer : offers) {
+    const library::Listing& listing = offer.listing;
+    if (!listing.root) continue;
+    if (listing.root == here.root) {
+      offered.same = true;
+      continue;
+    }
+    const bool newer = ::strverscmp(listing.version.c_str(), here.version.c_str()) > 0;
+    if (which || newer) offered.newer.push_back(std::move(offer));
+  }
+  return offered;
+}
+
+}  // namespace
+
+template <class Run>
+Result<std::shared_ptr<Node::InstallJob>> Node::begin_install(std::string entry, Run run) {
+  WARREN_TRY_VOID(take_job_slot());
+  auto job = std::make_shared<InstallJob>(runtime_);
+  if (!tasks_.spawn((this->*run)(job, std::move(entry)))) {
+    --jobs_;
+    return fail(ErrorCode::kClosed, "the node is shutting down");
+  }
+  return job;
+}
+
+Result<std::shared_ptr<Node::InstallJob>> Node::install(std::string id) {
+  return begin_install(std::move(id), &Node::run_install);
+}
+Result<std::shared_ptr<Node::InstallJob>> Node::uninstall(std::string id) {
+  return begin_install(std::move(id), &Node::run_uninstall);
+}
+Result<std::shared_ptr<Node::InstallJob>> Node::update(std::string entry) {
+  return begin_install(std::move(entry), &Node::run_update);
+}
+
+awaitable<void> Node::run_install(std::shared_ptr<InstallJob> job, std::string id) {
+  const Stoppable stoppable(job_progress_, job->shared_progress());
+  auto installed = co_await installer_->install(std::move(id), job->shared_progress());
+  --jobs_;
+  job->finish(std::move(installed));
+}
+
+awaitable<void> Node::run_uninstall(std::shared_ptr<InstallJob> job, std::string id) {
+  auto removed = co_await installer_->uninstall(std::move(id));
+  --jobs_;
+  job->finish(std::move(removed));
+}
+
+awaitable<void> Node::run_update(std::shared_ptr<InstallJob> job, std::string entry) {
+  const Stoppable stoppable(job_progress_, job->shared_progress());
+  auto choice = co_await find_newer(std::move(entry));
+  if (!choice) {
+    --jobs_;
+    job->finish(fail(std::move(choice).error()));
+    co_return;
+  }
+  const std::string id = choice->listing.id;
+  const std::shared_ptr<content::Progress> progress = job->shared_progress();
+  install::Installer::Fetch fetch = [this, found = *std::move(choice), progress](
+                                        std::string directory, std::string name) {
+    return fetch_version(found, std::move(directory), std::move(name), progress);
+  };
+  auto updated = co_await installer_->update(id, std::move(fetch), progress);
+  --jobs_;
+  job->finish(std::move(updated));
+}
+
+awaitable<Result<EntryChoice>> Node::find_newer(std::string entry) {
+  for (const EntryName& name : parse_entry_name(entry)) {
+    const auto here = libraries_->find(name.id);
+    if (!here) continue;
+    WARREN_CO_TRY(auto offers, co_await catalog_->find(name.id));
+    std::erase_if(offers, [this](const catalog::Offer& offer) { return offer.peer == id(); });
+    const bool none = offers.empty();
+    Offered offered =
+        newer_of(here->entry.published.listing, std::move(offers), !name.which.empty());
+    const std::string shown = escape_for_display(name.id, 200);
+    if (none) {
+      co_return fail(ErrorCode::kNoPeer, fmt::format("no peer offers '{}'", shown),
+                     "connect to one that has it");
+    }
+    if (offered.newer.empty()) {
+      co_return fail(ErrorCode::kConflict,
+                     offered.same ? fmt::format("'{}' is up to date: peers have the same", shown)
+                                  : fmt::format("no peer offers a newer version of '{}'", shown),
+                     fmt::format("name another version to get that: 'warren update {}@VERSION'",
+                                 shell_word(name.id)));
+    }
+    WARREN_CO_TRY(EntryChoice choice,
+                  choose_entry(name, offered.newer, expected_version(name.id),
+                               [this](const PeerId& peer) { return name_for_person(peer); }));
+    choice.listing.id = name.id;
+    co_return choice;
+  }
+  co_return fail(ErrorCode::kNotFound,
+                 fmt::format("no library has an entry '{}'", escape_for_display(entry, 200)),
+                 "'warren get' fetches what is not here");
+}
+
+awaitable<Result<>> Node::fetch_version(EntryChoice choice, std::string directory, std::string name,
+                                        std::shared_ptr<content::Progress> progress) {
+  transfer::GetRequest request;
+  request.root = choice.listing.root;
+  request.directory = std::move(directory);
+  request.save_as = std::move(name);
+  request.audience.reset();
+  dial_sources(choice.peers);
+  WARREN_CO_TRY(const transfer::TransferId id, co_await transfers_->start(std::move(request)));
+  for (;;) {
+    auto ended = co_await transfers_->wait(id, runtime_.now() + kFetchLook);
+    if (!ended && ended.error().code() == ErrorCode::kTimedOut) {
+      if (const auto now = transfers_->progress(id)) {
+        progress->walking = now->bytes_total == 0;
+        progress->bytes_found = now->bytes_total;
+        progress->bytes_done = now->bytes_done;
+        progress->files_found = now->files_total;
+        progress->files_done = now->files_done;
+      }
+      if (!progress->stop) continue;
+      co_await transfers_->pause(id);
+      co_return fail(ErrorCode::kCancelled, "stopped; the entry is as it was before",
+                     "the same command goes on with the download");
+    }
+    if (!ended) co_return fail(std::move(ended).error());
+    if (ended->state == transfer::State::kCompleted) break;
+    if (ended->error) co_return fail(*ended->error);
+    co_return fail(ErrorCode::kCancelled, "the download was paused; the entry is as it was before");
+  }
+  // Its files are moved on: it is only forgotten.
+  WARREN_CO_TRY_VOID(co_await transfers_->cancel(id));
+  for (auto* counter : {&progress->bytes_found, &progress->bytes_done, &progress->files_found,
+                        &progress->files_done}) {
+    *counter = 0;  // What is unpacked counts from here.
+  }
+  co_return Result<>{};
+}
+
+}  // namespace warren::node
