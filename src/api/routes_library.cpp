@@ -116,6 +116,28 @@ awaitable<Result<Json>> scan(node::Node& node, Request request) {
   co_return co_await list(node);
 }
 
+awaitable<Result<Json>> prune(node::Node& node, Request request) {
+  Fields fields(request.body);
+  node::PruneOptions options;
+  options.entry = fields.text("entry");
+  options.force = fields.flag("force").value_or(false);
+  options.dry_run = fields.flag("dry_run").value_or(false);
+  WARREN_CO_TRY_VOID(fields.finish());
+  const bool dry_run = options.dry_run;
+  WARREN_CO_TRY(const node::PruneReport report, co_await node.prune(std::move(options)));
+  Json freed = Json::array();
+  Json kept = Json::array();
+  for (const node::PruneReport::Item& item : report.items) {
+    Json view{{"id", item.id}, {"bytes", item.bytes}};
+    if (!item.kept_why.empty()) view["reason"] = item.kept_why;
+    (item.kept_why.empty() ? freed : kept).push_back(std::move(view));
+  }
+  co_return Json{{"freed", std::move(freed)},
+                 {"kept", std::move(kept)},
+                 {"bytes_freed", report.bytes_freed},
+                 {"dry_run", dry_run}};
+}
+
 }  // namespace
 
 void add_library_routes(Router& router, node::Node& node) {
@@ -130,6 +152,8 @@ void add_library_routes(Router& router, node::Node& node) {
              [&node](Request request, Lines&) { return entries(node, std::move(request)); });
   router.add("GET", "/api/v1/library/entries/{entry}",
              [&node](Request request, Lines&) { return show(node, std::move(request)); });
+  router.add("POST", "/api/v1/library/prune",
+             [&node](Request request, Lines&) { return prune(node, std::move(request)); });
   router.add("POST", "/api/v1/library/scan",
              [&node](Request request, Lines&) { return scan(node, std::move(request)); });
 }

@@ -138,6 +138,8 @@ class CatalogStore {
                                            std::string_view after, std::size_t count);
   Result<> put_replica(const Replica& replica);
   Result<> forget_replica(std::string_view id);
+  /// The first `count` after the id `after`, in order of id.
+  Result<std::vector<Replica>> replicas(std::string_view after, std::size_t count);
   /// Of the first `count` ids after `after`, those of which the peer that they follow lists another
   /// root by now: what is here, and what it lists.
   struct Outdated {

@@ -105,6 +105,22 @@ Result<> CatalogStore::forget_replica(std::string_view id) {
   });
 }
 
+Result<std::vector<Replica>> CatalogStore::replicas(std::string_view after, std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  return database_->guarded([&]() -> Result<std::vector<Replica>> {
+    Query found =
+        database_->query("SELECT id, peer, root FROM replicas WHERE id > ? ORDER BY id LIMIT ?");
+    found.with(after).with(count);
+    std::vector<Replica> all;
+    while (found.step()) {
+      auto peer = rows::peer_in(found, 1);
+      auto root = Cid::from_bytes(found.blob(2, rows::kRootBytesMax));
+      if (peer && root) all.push_back({found.text(0), *std::move(peer), *std::move(root)});
+    }
+    return all;
+  });
+}
+
 Result<std::vector<CatalogStore::Outdated>> CatalogStore::outdated(std::string_view after,
                                                                    std::size_t count) {
   const std::lock_guard lock(mutex_);

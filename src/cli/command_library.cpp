@@ -63,6 +63,18 @@ constexpr std::array<OptionSpec, 1> kEntryOptions{{
     {.name = "ENTRY", .value = "", .help = "as 'library list' names it", .required = true},
 }};
 
+constexpr std::array<OptionSpec, 3> kPruneOptions{{
+    {.name = "ENTRY", .value = "", .help = "only this one"},
+    {.name = "--force",
+     .value = "",
+     .help = "also what the mode wants, and the last copy that is to be seen",
+     .kind = ValueKind::kFlag},
+    {.name = "--dry-run",
+     .value = "",
+     .help = "only say what would be freed",
+     .kind = ValueKind::kFlag},
+}};
+
 /// Absolute, without a final slash.
 Result<std::string> absolute_path(const std::string& given) {
   std::error_code error;
@@ -251,7 +263,32 @@ ExitCode run_verify(Invocation& invocation) {
                    fmt::format("/api/v1/library/entries/{}/verify", api::percent_encode(id)), id);
 }
 
-constexpr std::array<CommandSpec, 7> kLibraryVerbs{{
+ExitCode run_prune(Invocation& invocation) {
+  const std::string entry = invocation.args.text("ENTRY");
+  api::Json body{{"entry", entry},
+                 {"force", invocation.args.flag("force")},
+                 {"dry_run", invocation.args.flag("dry-run")}};
+  return ask(
+      invocation, {.method = "POST", .target = "/api/v1/library/prune", .body = std::move(body)},
+      entry, [&](const api::Json& answer) {
+        std::string text;
+        const bool dry_run = answer.value("dry_run", false);
+        for (const auto& item : answer["freed"]) {
+          text +=
+              fmt::format("{} {} ({})\n", dry_run ? "would free" : "freed", shown(item, "id", 255),
+                          runtime::human_bytes(bytes_of(item, "bytes")));
+        }
+        for (const auto& item : answer["kept"]) {
+          text += fmt::format("kept {}: {}\n", shown(item, "id", 255), shown(item, "reason", 300));
+        }
+        invocation.output.text(text);
+        invocation.output.note(fmt::format("{} {}",
+                                           runtime::human_bytes(bytes_of(answer, "bytes_freed")),
+                                           dry_run ? "would be freed" : "freed"));
+      });
+}
+
+constexpr std::array<CommandSpec, 8> kLibraryVerbs{{
     {.name = "library add",
      .summary = "show what is in a folder to others: each folder in it is an entry",
      .example = "warren library add ~/games --for lan",
@@ -288,6 +325,11 @@ constexpr std::array<CommandSpec, 7> kLibraryVerbs{{
      .options = kEntryOptions,
      .streams = true,
      .run = run_verify},
+    {.name = "library prune",
+     .summary = "free what this node fetched by itself and its mode does not want any more",
+     .example = "warren library prune --dry-run",
+     .options = kPruneOptions,
+     .run = run_prune},
 }};
 
 }  // namespace

@@ -176,6 +176,46 @@ class Scenarios(test_catalog.CatalogTest):
         wait_for(lambda: self.listed(b, "quake")["away"], "it is missed", 90)
         self.assertEqual(self.listed(b, "quake")["peers"], [a.peer_id])
 
+    def test_what_a_mode_fetched_is_freed_on_request_but_not_the_last_copy(self):
+        a, b = self.node("a").start(), self.node("b")
+        b.home.mkdir()
+        (b.home / "config.yaml").write_text("mode: full\n")
+        b.start()
+        self.connect(b, a)
+        data = self.library(a, "data")
+        for number, name in enumerate(["rain", "snow", "wind"]):
+            self.entry(data, name, number)
+        replicas = b.home / "state" / "replica"
+
+        def there():
+            return sorted(path.name for path in replicas.iterdir() if not path.name.startswith("."))
+        wait_for(lambda: replicas.is_dir() and there() == ["rain", "snow", "wind"], "all of them", 30)
+        for name in there():
+            wait_for(lambda: (row := self.listed(b, name))["own"] and row["cid"], "its own listing")
+        kept = self.expect(b.run("library", "prune"), OK).result
+        self.assertEqual((kept["freed"], [each["id"] for each in kept["kept"]], kept["bytes_freed"]),
+                         ([], ["rain", "snow", "wind"], 0))
+        (b.home / "config.yaml").write_text("mode: proxy\n")
+        self.expect(b.run("config", "reload"), OK)
+        tried = self.expect(b.run("library", "prune", "--dry-run"), OK).result
+        self.assertEqual([each["id"] for each in tried["freed"]], ["rain", "snow", "wind"])
+        self.assertEqual(there(), ["rain", "snow", "wind"])
+        freed = self.expect(b.run("library", "prune", "snow"), OK).result
+        self.assertEqual([each["id"] for each in freed["freed"]], ["snow"])
+        self.assertGreater(freed["bytes_freed"], 200_000)
+        self.assertEqual(there(), ["rain", "wind"])
+        wait_for(lambda: not self.listed(b, "snow")["own"], "its end in the catalog")
+        a.stop()
+        wait_for(lambda: self.listed(b, "snow")["away"], "a is away")
+        last = self.expect(b.run("library", "prune"), OK).result
+        self.assertEqual([(each["id"], each["reason"]) for each in last["kept"]],
+                         [("rain", "no other node that is here has it"),
+                          ("wind", "no other node that is here has it")])
+        self.assertEqual(there(), ["rain", "wind"])
+        self.expect(b.run("library", "prune", "--force"), OK)
+        self.assertEqual(list(replicas.glob("*")), [], "nothing is left, hidden or not")
+        self.expect(b.run("library", "prune", "rain"), NOT_FOUND)
+
     def test_odd_things_in_a_catalog(self):
         a, b = self.pair()
         games = self.library(a)
