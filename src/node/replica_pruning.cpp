@@ -68,7 +68,8 @@ class Pruning {
       co_return co_await forget(replica);
     }
     const library::Listing& listing = here->entry.published.listing;
-    PruneReport::Item item{replica.id, listing.bytes, co_await why_kept(replica, listing)};
+    std::string kept_why = co_await why_kept(replica, listing);
+    PruneReport::Item item{replica.id, listing.bytes, std::move(kept_why)};
     if (item.kept_why.empty() && !options_.dry_run) {
       auto operation = libraries_.begin_operation(replica.id);
       if (operation) {
