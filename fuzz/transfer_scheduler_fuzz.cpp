@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint64_t first = ask.first + in.below(8);
     const std::uint64_t count = in.below(10);
     SchedulerEvent event = events::TimerFired{};
-    switch (in.below(10)) {
+    switch (in.below(12)) {
       case 0: event = events::SourceAdded{source, 2, std::nullopt, 0}; break;
       case 1: {
         LeafSet some(leaves);
@@ -66,6 +66,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 6: event = events::Missing{ask.request, first, count}; break;
       case 7: event = events::Dropped{ask.request, first, count}; break;
       case 8: event = events::Ended{ask.request, count % 2 == 0}; break;
+      case 9: {
+        LeafSet some(leaves);
+        for (std::uint64_t i = in.below(9); i < leaves; i += 1 + in.below(5)) some.add(i);
+        event = events::LeavesHeld{source, some};
+        break;
+      }
+      case 10: event = events::Company{in.below(9), in.below(9)}; break;
       default: break;
     }
     const auto actions = scheduler.handle(event, now);

@@ -12,6 +12,25 @@ using runtime::Directory;
 using runtime::File;
 using runtime::FileStamp;
 
+Result<std::vector<FileStamp>> stamps_of(const Tree& tree, const std::string& path) {
+  std::vector<FileStamp> stamps(tree.entries.size());
+  Directory folder;
+  if (tree.entries.at(0).kind == EntryKind::kDirectory) {
+    WARREN_TRY(folder, Directory::open(path));
+  }
+  for (std::size_t i = 0; i < stamps.size(); ++i) {
+    const Entry& entry = tree.entries[i];
+    if (entry.kind != EntryKind::kFile) continue;
+    WARREN_TRY(const runtime::FileInfo info,
+               folder ? folder.info(entry.path) : runtime::file_info(path));
+    if (info.kind != runtime::FileKind::kRegular || info.stamp.size != entry.bytes) {
+      return fail(ErrorCode::kConflict, fmt::format("{}/{} is not as it was", path, entry.path));
+    }
+    stamps[i] = info.stamp;
+  }
+  return stamps;
+}
+
 Result<std::shared_ptr<const Dataset>> Dataset::open(Source source, limits::Content limits) {
   if (source.stamps.size() != source.tree->entries.size()) {
     return fail(ErrorCode::kInternal,

@@ -36,6 +36,10 @@ class ChangeLog {
   std::vector<Change> changes_;  ///< Each file once per open dataset, so bounded by those.
 };
 
+/// What is seen of the files of `tree` at `path`, for Imported::stamps. Blocks. Errors: kConflict
+/// when one is no file of its size; kNotFound, kDenied, kIo.
+Result<std::vector<runtime::FileStamp>> stamps_of(const Tree& tree, const std::string& path);
+
 /// Reads leaves of one share. Any thread; all calls block, so the pool's. Holds a few files open;
 /// the caller keeps it as long as it serves a peer.
 class Dataset {

@@ -147,10 +147,10 @@ Result<std::shared_ptr<const Tree>> Store::tree(const Cid& root) {
   std::vector<NodeBlock> blocks;
   {
     const std::lock_guard lock(mutex_);
-    if (auto cached = cached_locked(root)) return cached;
     auto loaded = database_->guarded([&]() -> Result<std::shared_ptr<const Tree>> {
       const auto dataset = dataset_locked(root);
       if (!dataset) return no_dataset(root);
+      if (auto cached = cached_locked(root)) return cached;
       if (root.codec == Codec::kRaw) {
         auto tree = std::make_shared<const Tree>(leaf_tree(root, dataset->bytes));
         cache_locked(tree);

@@ -38,7 +38,7 @@ std::string_view share_state_name(ShareState state) noexcept;
 
 struct ShareInfo {
   std::int64_t id = 0;
-  std::string name;  ///< Of an entry of a library: '/' and its id.
+  std::string name;  ///< Of an entry of a library "/" and its id, of a transfer "//" and its id.
   Cid root;
   std::string path;  ///< Absolute.
   WallTime added_at;
@@ -46,12 +46,14 @@ struct ShareInfo {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::uint64_t files_changed = 0;
+  /// Of an entry nobody: who may fetch it is the library's to say, each time.
   peers::AccessRule audience;
 
-  /// What a peer is told that it is called: an entry by its id.
-  std::string_view shared_as() const {
-    return std::string_view(name).substr(name.starts_with('/') ? 1 : 0);
-  }
+  /// Of an entry of a library; empty: it is none.
+  std::string_view entry_id() const;
+  /// What a peer is told that it is called: an entry its id, a completed transfer the last name of
+  /// its path.
+  std::string_view shared_as() const;
 };
 
 enum class TransferState : std::uint8_t { kActive, kPaused, kCompleted, kFailed };
@@ -69,9 +71,11 @@ struct TransferRecord {
   std::uint64_t bytes_total = 0;  ///< 0 until the tree is known.
   std::uint64_t bytes_done = 0;
   WallTime created_at;
-  WallTime finished_at;              ///< 1970 while it is not.
-  std::optional<Error> error;        ///< Why it is paused or failed.
-  std::vector<std::string> sources;  ///< Peer ids, as text.
+  WallTime finished_at;                       ///< 1970 while it is not.
+  std::optional<Error> error;                 ///< Why it is paused or failed.
+  std::vector<std::string> sources;           ///< Peer ids, as text.
+  std::optional<peers::AccessRule> audience;  ///< Who may fetch what is here; unset: nobody.
+  bool background = false;                    ///< The node itself wants it, and nobody waits.
 };
 
 /// One connection to the database, behind one mutex. Any thread; every call blocks, so the pool's.
@@ -107,15 +111,21 @@ class Store {
 
   /// Remembers `imported` as the entry `id`, in place of what it was before, wherever that lay.
   /// Errors: as add_share(), without kConflict.
-  Result<ShareInfo> add_entry(const std::string& id, const Imported& imported,
-                              const peers::AccessRule& audience, WallTime now);
+  Result<ShareInfo> add_entry(const std::string& id, const Imported& imported, WallTime now);
   /// Errors: kNotFound.
   Result<ShareInfo> find_entry(std::string_view id);
-  Result<> set_entry_audience(std::string_view id, const peers::AccessRule& audience);
   /// The files are not touched. Errors: kNotFound.
   Result<> remove_entry(std::string_view id);
 
-  // Of both.
+  // Completed transfers too, until remove_transfer().
+
+  /// Remembers where the dataset of a transfer lies. Errors: as add_entry().
+  Result<> add_finished(std::int64_t transfer_id, const Imported& imported,
+                        const peers::AccessRule& audience, WallTime now);
+  /// Its dataset is not served any more. None is no error.
+  Result<> remove_finished(std::int64_t transfer_id);
+
+  // Of all of them.
 
   /// Where the dataset lies, and who may fetch it from there; those with the fewest changed files
   /// first. Empty when it is neither shared nor an entry.

@@ -24,6 +24,12 @@ Result<std::unique_ptr<Database>> open_store_database(const std::string& path) {
                  "move the file away and share the folders again; files on disk are not affected"});
 }
 
+peers::AccessRule read_audience(const std::string& text) {
+  const auto rule = peers::AccessRule::parse(
+      text, [](std::string_view) { return fail(ErrorCode::kMalformed, "no audience"); });
+  return rule ? *rule : peers::AccessRule{peers::Access::kListed, {}};
+}
+
 void drop_if_unused(Database& database, std::int64_t dataset_id) {
   const bool used = database
                         .query(

@@ -7,12 +7,16 @@
 
 #include "base/result.hpp"
 #include "multiformats/cid.hpp"
+#include "peers/access_rule.hpp"
 #include "storage/database.hpp"
 
 namespace warren::content {
 
 /// Errors: as Store::open().
 Result<std::unique_ptr<storage::Database>> open_store_database(const std::string& path);
+
+/// What is not as AccessRule writes it allows nobody.
+peers::AccessRule read_audience(const std::string& text);
 
 // Inside a transaction; SQLite's exceptions pass through them.
 

@@ -19,16 +19,11 @@ constexpr std::string_view kShareColumns =
     "datasets.bytes, (SELECT count(*) FROM stamps WHERE share_id = shares.id AND changed), "
     "shares.audience FROM shares JOIN datasets ON datasets.id = shares.dataset_id ";
 
-// An entry of a library stands among the shares under a name that no share can have.
+// Entries of libraries and completed transfers stand among the shares under names that no share
+// can have.
 std::string entry_name(std::string_view id) { return fmt::format("/{}", id); }
+std::string finished_name(std::int64_t transfer_id) { return fmt::format("//{}", transfer_id); }
 constexpr std::string_view kNoEntry = "(shares.name < '/' OR shares.name >= '0') ";
-
-// What is not as AccessRule writes it allows nobody.
-AccessRule read_audience(const std::string& text) {
-  const auto rule = AccessRule::parse(
-      text, [](std::string_view) { return fail(ErrorCode::kMalformed, "no audience"); });
-  return rule ? *rule : AccessRule{peers::Access::kListed, {}};
-}
 
 ShareInfo read_share(const Query& row) {
   ShareInfo info;
@@ -71,6 +66,16 @@ std::string_view share_state_name(ShareState state) noexcept {
   return "changed";
 }
 
+std::string_view ShareInfo::entry_id() const {
+  const std::string_view text = name;
+  return text.starts_with('/') && !text.starts_with("//") ? text.substr(1) : std::string_view();
+}
+
+std::string_view ShareInfo::shared_as() const {
+  if (name.starts_with("//")) return std::string_view(path).substr(path.rfind('/') + 1);
+  return std::string_view(name).substr(name.starts_with('/') ? 1 : 0);
+}
+
 // What can be seen of the shares is about to be written.
 template <class T, class F>
 Result<T> Store::change_shares(F change) {
@@ -100,12 +105,30 @@ Result<ShareInfo> Store::add_share(const std::string& name, const Imported& impo
   });
 }
 
-Result<ShareInfo> Store::add_entry(const std::string& id, const Imported& imported,
-                                   const AccessRule& audience, WallTime now) {
+Result<ShareInfo> Store::add_entry(const std::string& id, const Imported& imported, WallTime now) {
   WARREN_TRY_VOID(check_share_name(id, limits_.share_name_bytes_max));
   return change_shares<ShareInfo>([&] {
     const std::string name = entry_name(id);
-    return keep_share_locked(share_named_locked(name), name, imported, now, audience);
+    const AccessRule nobody{peers::Access::kListed, {}};
+    return keep_share_locked(share_named_locked(name), name, imported, now, nobody);
+  });
+}
+
+Result<> Store::add_finished(std::int64_t transfer_id, const Imported& imported,
+                             const AccessRule& audience, WallTime now) {
+  return change_shares<void>([&]() -> Result<> {
+    const std::string name = finished_name(transfer_id);
+    WARREN_TRY_VOID(keep_share_locked(share_named_locked(name), name, imported, now, audience));
+    return {};
+  });
+}
+
+Result<> Store::remove_finished(std::int64_t transfer_id) {
+  return change_shares<void>([&]() -> Result<> {
+    if (const auto info = share_named_locked(finished_name(transfer_id))) {
+      forget_share_locked(*info);
+    }
+    return {};
   });
 }
 
@@ -280,15 +303,6 @@ Result<ShareInfo> Store::set_audience(std::string_view name_or_cid, const Access
     set_audience_locked(info.id, audience);
     info.audience = audience;
     return info;
-  });
-}
-
-Result<> Store::set_entry_audience(std::string_view id, const AccessRule& audience) {
-  return change_shares<void>([&]() -> Result<> {
-    const auto info = share_named_locked(entry_name(id));
-    if (!info) return no_entry(id);
-    set_audience_locked(info->id, audience);
-    return {};
   });
 }
 

@@ -14,7 +14,8 @@ using storage::Transaction;
 
 constexpr const char* kTransferColumns =
     "SELECT id, root, name, out_path, temporary_path, state, bytes_total, bytes_done, created_ns, "
-    "finished_ns, error_code, error_message, error_hint, sources FROM transfers ";
+    "finished_ns, error_code, error_message, error_hint, sources, audience, "
+    "background FROM transfers ";
 
 std::unexpected<Error> no_transfer(std::int64_t id) {
   return fail(ErrorCode::kNotFound, fmt::format("no transfer has the id {}", id),
@@ -73,6 +74,8 @@ TransferRecord read_transfer(const Query& row) {
     record.error.emplace(code_of(code), row.text(11), row.text(12));
   }
   record.sources = split_lines(row.text(13));
+  if (!row.is_null(14)) record.audience = read_audience(row.text(14));
+  record.background = row.integer(15) != 0;
   return record;
 }
 
@@ -94,6 +97,12 @@ void bind_fields(Query& query, const TransferRecord& record) {
     query.with_null().with_null().with_null();
   }
   query.with(join_lines(record.sources));
+  if (record.audience) {
+    query.with(record.audience->to_string());
+  } else {
+    query.with_null();
+  }
+  query.with(std::int64_t{record.background ? 1 : 0});
 }
 
 }  // namespace
@@ -113,8 +122,8 @@ Result<std::int64_t> Store::add_transfer(const TransferRecord& record) {
   return database_->guarded([&]() -> Result<std::int64_t> {
     Query query = database_->query(
         "INSERT INTO transfers(root, name, out_path, temporary_path, state, bytes_total, "
-        "bytes_done, finished_ns, error_code, error_message, error_hint, sources, created_ns) "
-        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "bytes_done, finished_ns, error_code, error_message, error_hint, sources, audience, "
+        "background, created_ns) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     bind_fields(query, record);
     query.with(record.created_at).run();
     return database_->last_id();
@@ -127,7 +136,7 @@ Result<> Store::update_transfer(const TransferRecord& record) {
     Query query = database_->query(
         "UPDATE transfers SET root = ?, name = ?, out_path = ?, temporary_path = ?, state = ?, "
         "bytes_total = ?, bytes_done = ?, finished_ns = ?, error_code = ?, error_message = ?, "
-        "error_hint = ?, sources = ? WHERE id = ?");
+        "error_hint = ?, sources = ?, audience = ?, background = ? WHERE id = ?");
     bind_fields(query, record);
     if (query.with(record.id).run() == 0) return no_transfer(record.id);
     return {};
@@ -175,6 +184,7 @@ Result<std::vector<TransferRecord>> Store::transfers() {
 }
 
 Result<> Store::remove_transfer(std::int64_t id) {
+  WARREN_TRY_VOID(remove_finished(id));
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<> {
     Transaction transaction(*database_);

@@ -1,8 +1,6 @@
 // Who may fetch what, seen by a peer that knows the CID.
 
-#include "base/varint.hpp"
-#include "transfer/net_for_test.hpp"
-#include "transport/frame_io.hpp"
+#include "transfer/raw_peer_for_test.hpp"
 
 namespace warren::transfer {
 namespace {
@@ -14,56 +12,6 @@ const AccessRule kAnyone{Access::kAnyone, {}};
 const AccessRule kTrusted{Access::kTrusted, {}};
 
 AccessRule only(const PeerId& peer) { return {Access::kListed, {peer}}; }
-
-// One stream of a peer that says what it likes.
-class RawPeer {
- public:
-  RawPeer(TestNet& net, TestNode& node, const PeerId& server) : net_(net) {
-    std::vector<std::string> protocols(1, std::string(kDataProtocol));
-    auto opened =
-        sim::run(net_.world, node.swarm().open_stream(server, std::move(protocols), kNever));
-    EXPECT_TRUE(opened);
-    stream_ = std::move(*opened);
-    reader_ = std::make_unique<transport::FrameReader>(*stream_.stream);
-  }
-  void send(const Request& request) {
-    const Bytes message = encode(request);
-    EXPECT_TRUE(sim::run(net_.world, transport::write_frame(*stream_.stream, message, deadline())));
-  }
-  // Raw bytes behind it are read and dropped.
-  Response receive() {
-    const auto frame = sim::run(net_.world, reader_->read_frame(1u << 20, deadline()));
-    EXPECT_TRUE(frame) << frame.error().message();
-    if (!frame) return DoneResponse{};
-    auto response = decode_response(*frame);
-    EXPECT_TRUE(response);
-    std::uint64_t raw = 0;
-    if (const auto* segment = std::get_if<SegmentResponse>(&*response)) raw = segment->bytes;
-    if (const auto* nodes = std::get_if<NodesResponse>(&*response)) {
-      for (const NodeHeader& node : nodes->nodes) raw += node.bytes;
-    }
-    Bytes bytes(raw);
-    EXPECT_TRUE(sim::run(net_.world, reader_->read_exactly(bytes, deadline())));
-    return std::move(*response);
-  }
-  Response ask(const Request& request) {
-    send(request);
-    return receive();
-  }
-  Extent have(const Cid& root) { return std::get<HoldingResponse>(ask(HaveRequest{root})).extent; }
-
- private:
-  TimePoint deadline() const { return net_.world.now() + 1min; }
-
-  TestNet& net_;
-  swarm::ProtocolStream stream_;
-  std::unique_ptr<transport::FrameReader> reader_;
-};
-
-bool refused(const Response& response) {
-  const auto* refusal = std::get_if<RefusalResponse>(&response);
-  return refusal != nullptr && refusal->reason == RefusalReason::kNotFound;
-}
 
 class DataAccessTest : public testing::Test {
  protected:
@@ -79,9 +27,14 @@ class DataAccessTest : public testing::Test {
 
   TestNet net_;
   std::set<PeerId> trusted_;
+  std::map<std::string, AccessRule, std::less<>> entries_;
   std::unique_ptr<TestNode> server_ = net_.node(1, [this] {
     TransferConfig config;
     config.trusted = [this](const PeerId& peer) { return trusted_.contains(peer); };
+    config.may_fetch_entry = [this](std::string_view id, const peers::Visitor& visitor) {
+      const auto rule = entries_.find(id);
+      return rule != entries_.end() && rule->second.allows(visitor);
+    };
     return config;
   }());
   std::unique_ptr<TestNode> peer_ = net_.node(2);
@@ -189,7 +142,11 @@ TEST_F(DataAccessTest, OnePlaceThatAllowsItIsEnough) {
   EXPECT_EQ(raw.have(root_), Extent::kNone);
   const auto share = server_->store().find_share("thing");
   const auto imported = server_->store().imported(share->id);
-  ASSERT_TRUE(server_->store().add_entry("entry", **imported, only(peer_->peer()), WallTime{}));
+  ASSERT_TRUE(server_->store().add_entry("entry", **imported, WallTime{}));
+  EXPECT_EQ(raw.have(root_), Extent::kNone) << "nobody said that it may be fetched";
+  entries_["entry"] = kTrusted;
+  EXPECT_EQ(raw.have(root_), Extent::kNone);
+  entries_["entry"] = only(peer_->peer());
   const auto holding = std::get<HoldingResponse>(raw.ask(HaveRequest{root_}));
   EXPECT_EQ(holding.extent, Extent::kComplete);
   EXPECT_EQ(holding.name, "entry") << "the name of what it may not see";
@@ -198,6 +155,8 @@ TEST_F(DataAccessTest, OnePlaceThatAllowsItIsEnough) {
     EXPECT_TRUE(std::get<FoundResponse>(raw.ask(FindRequest{name})).datasets.empty()) << name;
   }
   EXPECT_EQ(peer_->get(root_).state, State::kCompleted);
+  entries_.clear();
+  EXPECT_EQ(raw.have(root_), Extent::kNone) << "on the same stream";
 }
 
 }  // namespace

@@ -55,7 +55,9 @@ void put(pb::Request& out, const FindRequest& request) {
   out.mutable_find()->set_name(request.name);
 }
 void put(pb::Request& out, const HaveRequest& request) {
-  out.mutable_have()->set_root(cid_text(request.root));
+  pb::Have& have = *out.mutable_have();
+  have.set_root(cid_text(request.root));
+  if (request.known) have.set_known(*request.known);
 }
 void put(pb::Request& out, const NodesRequest& request) {
   pb::GetNodes& nodes = *out.mutable_get_nodes();
@@ -218,7 +220,9 @@ Result<Request> decode_request(BytesView bytes, const limits::Transfer& limits) 
       return FindRequest{message.find().name()};
     case pb::Request::kHave: {
       WARREN_TRY(const Cid root, read_cid(message.have().root()));
-      return HaveRequest{root};
+      HaveRequest request{root, std::nullopt};
+      if (message.have().has_known()) request.known = message.have().known();
+      return request;
     }
     case pb::Request::kGetNodes: return read_nodes_request(message.get_nodes(), limits);
     case pb::Request::kGetRange: return read_range_request(message.get_range());

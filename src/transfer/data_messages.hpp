@@ -2,6 +2,7 @@
 // The messages of /warren/data/1.0.0, checked. Wire: proto/data.proto and docs/protocols/data.md.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -26,6 +27,8 @@ struct FindRequest {
 /// Answer: one HoldingResponse.
 struct HaveRequest {
   Cid root;
+  /// Leaves that the asker knows of; the answer may wait until there are others.
+  std::optional<std::uint64_t> known = std::nullopt;
   bool operator==(const HaveRequest&) const = default;
 };
 /// Answer: NodesResponses, then one DoneResponse. No cids: all nodes of the dataset.

@@ -41,6 +41,7 @@ std::vector<RequestVector> request_vectors() {
   return {
       {"0a060a0464617461", FindRequest{"data"}},
       {"12260a24" + cid, HaveRequest{sample_cid()}},
+      {"12280a24" + cid + "1007", HaveRequest{sample_cid(), 7}},
       {"1a260a24" + cid, NodesRequest{sample_cid(), {}}},
       {"1a4c0a24" + cid + "1224" + cid, NodesRequest{sample_cid(), {sample_cid()}}},
       {"222b0a24" + cid + "100318ac02", RangeRequest{sample_cid(), 3, 300}},

@@ -1,6 +1,7 @@
 #include "transfer/data_server.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.hpp"
 #include "content/unixfs.hpp"
@@ -18,7 +19,8 @@ constexpr std::size_t kNodesPerMessage = 1024;
 constexpr std::size_t kNodeBytesPerMessage = 256u << 10;
 // Leaves in one segment; the bytes are bounded by the buffer.
 constexpr std::uint64_t kLeavesPerSegment = 4096;
-constexpr auto kLookAtOlderTime = 500ms;
+constexpr std::size_t kHoldingBytesMax = 1024;  // Of a Holding without its bitmap.
+constexpr auto kHoldBackTime = 5s;              // An answer that would say nothing new.
 constexpr auto kOlderStillTime = 2s;
 
 // A part of a batch: leaves that lie in the buffer from `offset` on, or are missing.
@@ -43,26 +45,55 @@ void add_piece(std::vector<Piece>& pieces, const Piece& piece) {
   pieces.push_back(piece);
 }
 
-// Reads the leaves [first, first + count) into `out`, all at once if it goes, else one by one, so
-// that a changed file costs no more than its own leaves. On a pool thread.
-std::vector<Piece> read_pieces(const Dataset& dataset, std::uint64_t first, std::uint64_t count,
-                               MutableBytes out) {
-  const auto whole = dataset.read_leaves(first, count, out);
-  if (whole) return {{{first, count, *whole, Missing::kNo}, 0}};
-  if (count == 1) return {{{first, 1, 0, why_missing(whole.error())}, 0}};
-  std::vector<Piece> pieces;
-  std::size_t offset = 0;
-  for (std::uint64_t leaf = first; leaf < first + count; ++leaf) {
-    const auto read = dataset.read_leaves(leaf, 1, out.subspan(offset));
-    if (read) {
-      add_piece(pieces, {{leaf, 1, *read, Missing::kNo}, offset});
-      offset += *read;
-    } else {
-      add_piece(pieces, {{leaf, 1, 0, why_missing(read.error())}, offset});
+// Where the leaves of one request come from: one of the two.
+struct Source {
+  std::shared_ptr<const Dataset> whole;
+  std::shared_ptr<PartialDataset> partial;
+
+  // Which of the leaves a download has; on the core thread, before read().
+  std::vector<bool> held(std::uint64_t first, std::uint64_t count) const {
+    std::vector<bool> held(static_cast<std::size_t>(count), true);
+    for (std::size_t i = 0; partial && i < held.size(); ++i) {
+      held[i] = partial->held().contains(first + i);
+    }
+    return held;
+  }
+  // Reads the leaves [first, first + count) into `out`, all at once if it goes, else one by one, so
+  // that a changed file costs no more than its own leaves. On a pool thread.
+  std::vector<Piece> read(std::uint64_t first, std::uint64_t count, const std::vector<bool>& held,
+                          MutableBytes out) const {
+    if (whole) {
+      const auto all = whole->read_leaves(first, count, out);
+      if (all) return {{{first, count, *all, Missing::kNo}, 0}};
+      if (count == 1) return {{{first, 1, 0, why_missing(all.error())}, 0}};
+    }
+    std::vector<Piece> pieces;
+    std::size_t offset = 0;
+    for (std::uint64_t leaf = first; leaf < first + count; ++leaf) {
+      if (!held[static_cast<std::size_t>(leaf - first)]) {
+        add_piece(pieces, {{leaf, 1, 0, Missing::kNotHeld}, offset});
+        continue;
+      }
+      const auto read = whole ? whole->read_leaves(leaf, 1, out.subspan(offset))
+                              : partial->read_leaf(leaf, out.subspan(offset));
+      if (read) {
+        add_piece(pieces, {{leaf, 1, *read, Missing::kNo}, offset});
+        offset += *read;
+      } else {
+        add_piece(pieces, {{leaf, 1, 0, why_missing(read.error())}, offset});
+      }
+    }
+    return pieces;
+  }
+  // A download does not promise again what could not be read. What was not there a moment ago may
+  // be by now.
+  void forget(const SegmentResponse& missing) const {
+    if (!partial || missing.missing != Missing::kUnreadable) return;
+    for (std::uint64_t i = 0; i < missing.leaf_count; ++i) {
+      partial->remove(missing.first_leaf + i);
     }
   }
-  return pieces;
-}
+};
 
 // As many leaves from `first` on as fit into `bytes_max`.
 std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint64_t end,
@@ -78,25 +109,15 @@ std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint
 
 }  // namespace
 
-struct DataServer::PeerShare {
-  explicit PeerShare(runtime::Runtime& runtime) : released(runtime) {}
-  std::size_t buffers = 0;
-  runtime::WaitList released;
+// A buffer of the pool that has its place until the transport lets it go.
+struct DataServer::HeldBuffer {
+  ServeGate::Place place;
+  Buffer buffer;
 };
 
-// A buffer of the pool that counts for a peer until the transport lets it go.
-struct DataServer::HeldBuffer {
-  HeldBuffer(Buffer held, std::shared_ptr<PeerShare> counted_for)
-      : buffer(std::move(held)), share(std::move(counted_for)) {}
-  ~HeldBuffer() {
-    --share->buffers;
-    share->released.notify_one();
-  }
-  HeldBuffer(const HeldBuffer&) = delete;
-  HeldBuffer& operator=(const HeldBuffer&) = delete;
-
-  Buffer buffer;
-  std::shared_ptr<PeerShare> share;
+// How often each leaf was given while somebody fetches from this dataset.
+struct DataServer::Given {
+  std::vector<std::uint8_t> times;  ///< By leaf.
 };
 
 struct DataServer::Session {
@@ -109,24 +130,27 @@ struct DataServer::Session {
   transport::FrameReader reader;
   std::uint64_t serial = 0;
   TimePoint progressed_at{};  ///< The stream took bytes, or began.
-  std::shared_ptr<PeerShare> share;
+  std::shared_ptr<ServeGate::Peer> share;
   std::shared_ptr<const Dataset> dataset;  ///< Of the last request.
+  std::shared_ptr<Given> given;            ///< Same.
 
   // Where the store had `root` when its generation was this one.
   std::optional<Cid> root;
   std::uint64_t generation = 0;
   std::vector<content::ShareInfo> places;
+  /// Set when the peer may see only this of it.
+  std::shared_ptr<PartialDataset> partial;
 };
 
 DataServer::DataServer(runtime::Runtime& runtime, content::Store& store, limits::Transfer limits,
-                       std::function<bool(const PeerId&)> trusted, PeerNotes* notes)
+                       ServerHooks hooks)
     : runtime_(runtime),
       store_(store),
       limits_(limits),
-      trusted_(std::move(trusted)),
-      notes_(notes),
+      hooks_(std::move(hooks)),
       buffers_max_(std::max<std::size_t>(1, limits.serve_bytes_max / content::kLeafBytesMax)),
       buffers_(runtime, content::kLeafBytesMax, buffers_max_),
+      gate_(runtime, buffers_max_),
       read_(runtime),
       left_(runtime) {}
 
@@ -137,9 +161,9 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
   sessions_.insert(&session);
   session.serial = ++session_serial_;
   session.progressed_at = runtime_.now();
-  std::weak_ptr<PeerShare>& share = shares_[session.stream.peer()];
+  std::weak_ptr<ServeGate::Peer>& share = shares_[session.stream.peer()];
   session.share = share.lock();
-  if (!session.share) share = session.share = std::make_shared<PeerShare>(runtime_);
+  if (!session.share) share = session.share = std::make_shared<ServeGate::Peer>();
   const Result<> served = co_await serve_requests(session);
   if (served) {
     session.out().close_write();
@@ -152,15 +176,17 @@ awaitable<void> DataServer::serve(swarm::ProtocolStream stream) {
     if (theirs) {
       log::info("transfer", "peer {} broke the data protocol: {}",
                 session.stream.peer().to_string(), served.error().message());
-      if (notes_ != nullptr) {
-        notes_->noted(session.stream.peer(), peers::ReputationEvent::kMalformedMessage);
+      if (hooks_.notes != nullptr) {
+        hooks_.notes->noted(session.stream.peer(), peers::ReputationEvent::kMalformedMessage);
       }
     }
     session.out().reset(theirs ? CloseCode::kProtocolViolation : CloseCode::kNone);
   }
   session.dataset.reset();
+  session.given.reset();
   session.share.reset();
   std::erase_if(shares_, [](const auto& entry) { return entry.second.expired(); });
+  std::erase_if(given_, [](const auto& entry) { return entry.second.expired(); });
   sessions_.erase(&session);
   if (--stats_.streams > 0) co_return;
   datasets_.clear();
@@ -184,7 +210,11 @@ awaitable<void> DataServer::leave(std::string path) {
 
 awaitable<void> DataServer::close() {
   closing_ = true;
-  for (Session* session : sessions_) session->out().reset();
+  gate_.close();
+  for (Session* session : sessions_) {
+    session->out().reset();
+    if (session->partial) session->partial->wake();
+  }
   while (stats_.streams > 0) {
     const runtime::Wake wake = co_await left_.wait_until(kNever);
     if (wake == runtime::Wake::kCancelled) break;
@@ -232,13 +262,34 @@ awaitable<Result<>> DataServer::answer(Session& session, const FindRequest& requ
 awaitable<Result<>> DataServer::answer(Session& session, const HaveRequest& request) {
   const Cid root = request.root;
   HoldingResponse holding;
+  Result<> visible = co_await find_visible(session, root);
+  if (visible && session.partial && request.known == session.partial->held().count()) {
+    const TimePoint deadline = runtime_.now() + kHoldBackTime;
+    const std::shared_ptr<PartialDataset> partial = session.partial;
+    const runtime::Wake wake = co_await partial->wait_for_more(deadline);
+    if (wake == runtime::Wake::kCancelled || closing_) {
+      co_return fail(ErrorCode::kCancelled, "cancelled");
+    }
+    visible = co_await find_visible(session, root);
+  }
+  if (!visible) co_return co_await send(session, std::move(holding));
+  if (session.partial) {
+    const LeafSet& held = session.partial->held();
+    if (held.bytes().size() + kHoldingBytesMax <= limits_.response_bytes_max) {
+      holding.extent = Extent::kPartial;
+      holding.leaf_count = held.size();
+      holding.leaves = to_bytes(held.bytes());
+      holding.name = session.partial->name();
+    }
+    co_return co_await send(session, std::move(holding));
+  }
   const auto dataset = co_await dataset_of(session, root);
   if (dataset) {
     holding.extent = Extent::kComplete;
     holding.leaf_count = (*dataset)->tree().leaves.size();
     const peers::Visitor visitor = visitor_of(session);
     for (const content::ShareInfo& place : session.places) {
-      if (!place.audience.allows(visitor)) continue;
+      if (!may_fetch(place, visitor)) continue;
       holding.name = place.shared_as();
       break;
     }
@@ -285,35 +336,41 @@ awaitable<Result<>> DataServer::answer(Session& session, const NodesRequest& req
 }
 
 awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& request) {
-  const auto opened = co_await dataset_of(session, request.root);
-  if (!opened) {
+  Source source;
+  const Result<> seen = co_await find_visible(session, request.root);
+  if (seen) source.partial = session.partial;
+  if (seen && !source.partial) {
+    const auto opened = co_await dataset_of(session, request.root);
+    if (opened) source.whole = *opened;
+  }
+  if (!source.whole && !source.partial) {
     co_return co_await refuse(session, RefusalReason::kNotFound,
                               "no dataset " + request.root.to_string());
   }
-  const std::shared_ptr<const Dataset> dataset = *opened;
-  const content::Tree& tree = dataset->tree();
+  const content::Tree& tree = source.whole ? source.whole->tree() : source.partial->tree();
   const std::uint64_t leaves = tree.leaves.size();
   if (request.first_leaf >= leaves || request.leaf_count > leaves - request.first_leaf) {
     co_return co_await refuse(session, RefusalReason::kBadRequest,
                               "the dataset has " + std::to_string(leaves) + " leaves");
   }
   const std::uint64_t end = request.first_leaf + request.leaf_count;
-  const TransferMark mark(notes_, session.stream.peer(), TransferDirection::kTo);
+  const TransferMark mark(hooks_.notes, session.stream.peer(), TransferDirection::kTo);
   bool any_missing = false;
   for (std::uint64_t leaf = request.first_leaf; leaf < end;) {
-    WARREN_CO_TRY(const auto held, co_await acquire(session));
+    const std::uint64_t count = batch_of(tree, leaf, end, content::kLeafBytesMax);
+    if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
+    WARREN_CO_TRY(const auto held, co_await acquire(session, tree, leaf, count));
     const Result<> visible = co_await find_visible(session, request.root);
     if (!visible) {
       co_return co_await refuse(session, RefusalReason::kNotFound,
                                 "no dataset " + request.root.to_string());
     }
     const MutableBytes room = held->buffer.bytes();
-    const std::uint64_t count = batch_of(tree, leaf, end, room.size());
-    if (count == 0) co_return fail(ErrorCode::kInternal, "a leaf is larger than a buffer");
-    const auto reading = reading_.insert(dataset->path());
+    const std::vector<bool> here = source.held(leaf, count);
+    const auto reading = reading_.insert(source.whole ? source.whole->path() : std::string());
     const std::vector<Piece> pieces = co_await runtime::run(
         runtime_.pool(),
-        [&dataset, leaf, count, room] { return read_pieces(*dataset, leaf, count, room); });
+        [&source, &here, leaf, count, room] { return source.read(leaf, count, here, room); });
     reading_.erase(reading);
     read_.notify_all();
     for (const Piece& piece : pieces) {
@@ -321,15 +378,14 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
       if (piece.header.missing != Missing::kNo) {
         any_missing = true;
         stats_.leaves_missing += piece.header.leaf_count;
+        source.forget(piece.header);
         continue;
       }
       const auto bytes = static_cast<std::size_t>(piece.header.bytes);
-      SharedBytes shared(held, room.subspan(piece.offset, bytes));
-      const TimePoint stalled = runtime_.now() + limits_.serve_time_max;
-      WARREN_CO_TRY_VOID(co_await session.out().write(std::move(shared), stalled));
-      session.progressed_at = runtime_.now();
+      WARREN_CO_TRY_VOID(
+          co_await send_bytes(session, SharedBytes(held, room.subspan(piece.offset, bytes))));
       stats_.bytes_served += bytes;
-      if (notes_ != nullptr) notes_->took(session.stream.peer(), bytes);
+      if (hooks_.notes != nullptr) hooks_.notes->took(session.stream.peer(), bytes);
     }
     leaf += count;
   }
@@ -342,28 +398,36 @@ awaitable<Result<>> DataServer::answer(Session& session, const RangeRequest& req
 
 // -------------------------------------------------------------------------------------- parts
 
-// A peer may hold half of the buffers, so that one that takes nothing leaves the others some.
+// A buffer for the leaves [first, first + count), when it is their turn.
 awaitable<Result<std::shared_ptr<const DataServer::HeldBuffer>>> DataServer::acquire(
-    Session& session) {
+    Session& session, const content::Tree& tree, std::uint64_t first, std::uint64_t count) {
   const TimePoint deadline = runtime_.now() + limits_.serve_time_max;
-  PeerShare& share = *session.share;
-  while (share.buffers >= std::max<std::size_t>(1, buffers_max_ / 2)) {
-    const TimePoint look = std::min(deadline, runtime_.now() + kLookAtOlderTime);
-    const runtime::Wake wake = co_await share.released.wait_until(look);
-    if (wake == runtime::Wake::kNotified) continue;
-    share.released.notify_one();
-    if (wake == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
-    if (look == deadline) co_return fail(ErrorCode::kTimedOut, "the peer takes nothing");
-    close_older_connections(session);
+  std::uint64_t bytes = 0;
+  for (std::uint64_t leaf = first; leaf < first + count; ++leaf) bytes += tree.leaves[leaf].bytes;
+  const std::shared_ptr<Given> given = given_of(session, tree);
+  HeldBuffer held;
+  WARREN_CO_TRY(held.place, co_await gate_.enter(session.share, bytes, given->times[first],
+                                                 deadline, [this, &session] {
+                                                   if (!gate_.is_full(*session.share)) return;
+                                                   close_older_connections(session);
+                                                 }));
+  for (std::uint64_t leaf = first; leaf < first + count; ++leaf) {
+    std::uint8_t& times = given->times[leaf];
+    times = static_cast<std::uint8_t>(std::min(255, times + 1));
   }
-  ++share.buffers;
-  auto buffer = co_await buffers_.acquire(deadline);
-  if (!buffer) {
-    --share.buffers;
-    share.released.notify_one();
-    co_return fail(std::move(buffer).error());
+  WARREN_CO_TRY(held.buffer, co_await buffers_.acquire(deadline));
+  co_return std::make_shared<const HeldBuffer>(std::move(held));
+}
+
+std::shared_ptr<DataServer::Given> DataServer::given_of(Session& session,
+                                                        const content::Tree& tree) {
+  std::weak_ptr<Given>& known = given_[tree.root];
+  session.given = known.lock();
+  if (!session.given) {
+    known = session.given = std::make_shared<Given>();
+    session.given->times.resize(tree.leaves.size());
   }
-  co_return std::make_shared<const HeldBuffer>(std::move(*buffer), session.share);
+  return session.given;
 }
 
 // A peer that was killed and comes back finds its buffers held by connections that have not timed
@@ -395,6 +459,25 @@ awaitable<Result<>> DataServer::send(Session& session, Response response) {
   co_return co_await transport::write_frame(session.out(), message, deadline);
 }
 
+// No faster than the limit allows.
+awaitable<Result<>> DataServer::send_bytes(Session& session, SharedBytes bytes) {
+  const Multiaddr& remote = session.stream.connection->info().remote_address;
+  for (std::size_t at = 0; at < bytes.size();) {
+    std::size_t piece = bytes.size() - at;
+    RateLimit* limit = hooks_.bandwidth == nullptr ? nullptr : hooks_.bandwidth->up(remote);
+    if (limit != nullptr) {
+      piece = std::min<std::size_t>(piece, limit->piece_bytes());
+      const TimePoint may_take = runtime_.now() + limits_.serve_time_max;
+      WARREN_CO_TRY_VOID(co_await limit->take(piece, Priority::kUser, may_take));
+    }
+    const TimePoint stalled = runtime_.now() + limits_.serve_time_max;
+    WARREN_CO_TRY_VOID(co_await session.out().write(bytes.slice(at, piece), stalled));
+    session.progressed_at = runtime_.now();
+    at += piece;
+  }
+  co_return Result<>();
+}
+
 awaitable<Result<>> DataServer::refuse(Session& session, RefusalReason reason, std::string text) {
   ++stats_.requests_refused;
   co_return co_await send(session, RefusalResponse{reason, std::move(text)});
@@ -416,11 +499,17 @@ awaitable<Result<>> DataServer::send_nodes(Session& session, std::vector<NodeBlo
 peers::Visitor DataServer::visitor_of(const Session& session) const {
   const PeerId& peer = session.stream.peer();
   return {peer, peers::is_on_lan(session.stream.connection->info().remote_address),
-          trusted_ && trusted_(peer)};
+          hooks_.trusted && hooks_.trusted(peer)};
 }
 
-// Whether the peer may see the dataset at this moment; cheap while nothing changed. Errors:
-// kNotFound, those of the database.
+bool DataServer::may_fetch(const content::ShareInfo& place, const peers::Visitor& visitor) const {
+  const std::string_view entry = place.entry_id();
+  if (entry.empty()) return place.audience.allows(visitor);
+  return hooks_.may_fetch_entry && hooks_.may_fetch_entry(entry, visitor);
+}
+
+// Whether the peer may see the dataset at this moment, all of it or what a download has
+// (session.partial); cheap while nothing changed. Errors: kNotFound, those of the database.
 awaitable<Result<>> DataServer::find_visible(Session& session, Cid root) {
   const std::uint64_t generation = store_.generation();
   if (session.root != root || session.generation != generation) {
@@ -432,15 +521,18 @@ awaitable<Result<>> DataServer::find_visible(Session& session, Cid root) {
     session.generation = generation;
   }
   const peers::Visitor visitor = visitor_of(session);
+  // Kept while it is looked for: what rests is loaded as long as somebody reads it.
+  const auto before = std::exchange(session.partial, nullptr);
   for (const content::ShareInfo& place : session.places) {
-    if (place.audience.allows(visitor)) co_return Result<>();
+    if (may_fetch(place, visitor)) co_return Result<>();
   }
-  co_return fail(ErrorCode::kNotFound, "there is no such dataset");
+  if (hooks_.find_partial) session.partial = co_await hooks_.find_partial(root, visitor);
+  if (!session.partial) co_return fail(ErrorCode::kNotFound, "there is no such dataset");
+  co_return Result<>();
 }
 
 awaitable<Result<std::shared_ptr<const Dataset>>> DataServer::dataset_of(Session& session,
                                                                          Cid root) {
-  WARREN_CO_TRY_VOID(co_await find_visible(session, root));
   if (session.dataset && session.dataset->tree().root == root) co_return session.dataset;
   const auto known = datasets_.find(root);
   if (known != datasets_.end()) {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/log.hpp"
 #include "content/path_rules.hpp"
@@ -22,10 +24,15 @@ using content::EntryKind;
 constexpr std::size_t kTasksMax = 1024;
 constexpr auto kFindTime = 5s;      // For the answers of all peers to a name.
 constexpr auto kMessageTime = 30s;  // For one message of a tree, up to 2 MiB.
-constexpr auto kLookAgain = 2s;     // Between looks at who is connected.
+// For the first one; longer each time that the source has failed. Others may answer at once.
+constexpr auto kFirstNodesTime = 5s;
+constexpr auto kLookAgain = 2s;  // Between looks at who is connected.
 // How long leaves that no source has are waited for when sources are there: nothing says that
 // another one will come.
 constexpr auto kStarvedTime = 15s;
+constexpr auto kStuckTime = 10s;  // Source: quality statement SY-1.
+// How long a source with a part that gets no more of it is hoped for.
+constexpr auto kGrowTime = 60s;
 
 Error cancelled_error() { return {ErrorCode::kCancelled, "stopped"}; }
 
@@ -39,6 +46,7 @@ Download::Download(DownloadContext context, content::TransferRecord record,
       from_(std::move(from)),
       wait_(wait),
       directory_(std::filesystem::path(record_.temporary_path).parent_path().string()),
+      order_(context.runtime.rng()()),
       wake_(runtime_.make_signal()),
       end_(runtime_.make_signal()),
       tasks_(runtime_, kTasksMax) {}
@@ -46,7 +54,7 @@ Download::Download(DownloadContext context, content::TransferRecord record,
 Download::~Download() = default;
 
 awaitable<Outcome> Download::run() {
-  started_at_ = waiting_since_ = runtime_.now();
+  started_at_ = waiting_since_ = moved_at_ = runtime_.now();
   if (!stopping_) ended_ = !tasks_.spawn(main_task());
   while (!ended_ && !stopping_) {
     const runtime::Wake wake = co_await end_->wait_until(kNever);
@@ -78,6 +86,16 @@ void Download::stop() {
   end_->notify();
 }
 
+void Download::set_terms(std::optional<peers::AccessRule> audience, bool background) {
+  record_.audience = std::move(audience);
+  record_.background = background;
+  wake_->notify();
+}
+
+bool Download::moves_bytes() const {
+  return phase_ == Phase::kDownloading && rate_.rate(runtime_.now()) > 0;
+}
+
 awaitable<void> Download::main_task() {
   result_ = co_await main_steps();
   if (result_) phase_ = Phase::kDone;
@@ -89,10 +107,12 @@ awaitable<Result<>> Download::main_steps() {
   WARREN_CO_TRY_VOID(co_await resolve());
   WARREN_CO_TRY_VOID(co_await load_tree());
   WARREN_CO_TRY(const bool complete, co_await already_there());
-  if (complete) co_return co_await forget_leaves();
-  WARREN_CO_TRY_VOID(co_await prepare());
-  WARREN_CO_TRY_VOID(co_await move_data());
-  WARREN_CO_TRY_VOID(co_await place());
+  if (!complete) {
+    WARREN_CO_TRY_VOID(co_await prepare());
+    WARREN_CO_TRY_VOID(co_await move_data());
+    WARREN_CO_TRY_VOID(co_await place());
+  }
+  co_await keep_serving();
   co_return co_await forget_leaves();
 }
 
@@ -174,9 +194,11 @@ awaitable<Result<Download::Source*>> Download::wait_for_holder() {
   for (;;) {
     const TimePoint now = runtime_.now();
     const TimePoint next = ask_peers(now);
+    std::vector<Source*> holders;
     for (const auto& [peer, source] : sources_) {
-      if (source->state == SourceState::kHolder) co_return source.get();
+      if (source->state == SourceState::kHolder) holders.push_back(source.get());
     }
+    if (!holders.empty()) co_return holders[order_ % holders.size()];
     set_phase(Phase::kFindingSources, "a peer that has it");
     WARREN_CO_TRY_VOID(check_sources(now));
     const runtime::Wake wake = co_await wake_->wait_until(std::min(next, now + kLookAgain));
@@ -209,7 +231,8 @@ awaitable<Result<>> Download::fetch_tree_from(Source& source, content::TreeReade
   const TimePoint deadline = runtime_.now() + kMessageTime;
   WARREN_CO_TRY(const auto session, co_await PeerSession::open(context_.swarm, source.peer,
                                                                context_.config.limits, deadline));
-  const Result<> fetched = co_await session->fetch_tree(record_.root, reader, kMessageTime);
+  const Duration first = kFirstNodesTime * std::int64_t{source.failures + 1};
+  const Result<> fetched = co_await session->fetch_tree(record_.root, reader, first, kMessageTime);
   dataset_is_bad = session->dataset_is_bad();
   co_return fetched;
 }
@@ -281,7 +304,13 @@ awaitable<Result<>> Download::prepare() {
       bytes_since_sync_ += tree_->leaves[leaf].bytes;
     }
   }
-  scheduler_ = std::make_unique<Scheduler>(tree_, std::move(done), context_.config.scheduler);
+  partial_ = std::make_shared<PartialDataset>(runtime_, tree_, paths, done);
+  SchedulerConfig tuning = context_.config.scheduler;
+  Bytes seed(sizeof tuning.seed);
+  runtime_.random_bytes(seed);
+  std::memcpy(&tuning.seed, seed.data(), seed.size());
+  scheduler_ = std::make_unique<Scheduler>(tree_, std::move(done), tuning);
+  tell_company();
   bytes_reused_ = record_.bytes_done = scheduler_->bytes_done();
   count_files();
   committed_at_ = synced_at_ = waiting_since_ = runtime_.now();
@@ -297,6 +326,8 @@ awaitable<Result<>> Download::move_data() {
     drop_disconnected();
     const TimePoint next_peers = ask_peers(now);
     attach_holders();
+    const bool yields = record_.background && context_.user_moves_bytes();
+    if (yields != std::exchange(yields_, yields)) feed(events::Yield{yields});
     if (now >= scheduler_timer_) {
       scheduler_timer_ = kNever;
       keep_alive();
@@ -331,8 +362,13 @@ Result<> Download::check_progress(TimePoint now) {
   } else {
     set_phase(Phase::kDownloading, "a peer that has the chunks that are left");
     const auto leaf = scheduler_->first_unavailable();
-    if (leaf && now - waiting_since_ >= kStarvedTime && !any_in_state(SourceState::kAsking) &&
-        !any_in_state(SourceState::kFailed)) {
+    // One that has a part may get more of it, as long as it does.
+    const bool more_may_come = std::ranges::any_of(attached_, [now](const auto& entry) {
+      return entry.second->holding.extent == Extent::kPartial &&
+             now - entry.second->grew_at < kGrowTime;
+    });
+    if (leaf && !more_may_come && now - waiting_since_ >= kStarvedTime &&
+        !any_in_state(SourceState::kAsking) && !any_in_state(SourceState::kFailed)) {
       const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, *leaf).entry];
       return fail(ErrorCode::kNotFound,
                   fmt::format("no connected peer has all of '{}'{}",
@@ -388,10 +424,21 @@ awaitable<Result<>> Download::place() {
   co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
 }
 
+std::string_view Download::stuck_reason(TimePoint now) const {
+  const bool fetching = phase_ == Phase::kResolving || phase_ == Phase::kFindingSources ||
+                        phase_ == Phase::kMetadata || phase_ == Phase::kDownloading;
+  if (!fetching || now - moved_at_ < kStuckTime) return {};
+  if (limited_at_ != TimePoint{} && now - limited_at_ < kStuckTime) return stuck::kRateLimit;
+  if (!any_in_state(SourceState::kHolder)) return stuck::kNoPeer;
+  const bool starved = scheduler_ && scheduler_->state() != Scheduler::State::kWorking;
+  return starved ? stuck::kNoPeer : stuck::kPeersSilent;
+}
+
 void Download::report(Progress& progress) const {
   const TimePoint now = std::min(runtime_.now(), ended_at_);
   progress.phase = phase_;
   progress.waiting_for = waiting_for_;
+  progress.reason = stuck_reason(now);
   if (record_.root != Cid{}) progress.root = record_.root;
   progress.name = record_.name;
   progress.bytes_total = record_.bytes_total;

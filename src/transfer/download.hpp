@@ -3,6 +3,7 @@
 // why not. Pausing ends the run; what is verified stays, and another run goes on from there.
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,9 +19,11 @@
 #include "transfer/buffer_pool.hpp"
 #include "transfer/destination.hpp"
 #include "transfer/existing.hpp"
+#include "transfer/partial_dataset.hpp"
 #include "transfer/peer_session.hpp"
 #include "transfer/rate_meter.hpp"
 #include "transfer/scheduler.hpp"
+#include "transfer/stored_leaves.hpp"
 #include "transfer/transfer_manager.hpp"
 
 namespace warren::transfer {
@@ -33,6 +36,9 @@ struct DownloadContext {
   const TransferConfig& config;
   BufferPool& buffers;
   BadPeers& bad_peers;
+  Bandwidth& bandwidth;
+  /// Whether a transfer that is not in the background moves bytes now.
+  std::function<bool()> user_moves_bytes;
 };
 
 /// How a run ended.
@@ -47,7 +53,8 @@ struct Outcome {
   std::uint64_t bytes_needed = 0;
 };
 
-/// Core thread only. Flow: download.cpp; sources and streams: download_sources.cpp.
+/// Core thread only. Flow: download.cpp; who has it: download_sources.cpp; streams:
+/// download_streams.cpp.
 class Download {
  public:
   /// `record` is in the store already. Its root may be unset (all zeros): then its name is looked
@@ -62,15 +69,25 @@ class Download {
   void stop();
   /// The first connection to a peer came, or the last one went.
   void peer_changed(const PeerId& peer);
+  /// The peer asked for what this fetches, and may have it: it will have a part of it too.
+  void peer_asked(const PeerId& peer);
+  /// Who may have what is here, and who wants it, from now on.
+  void set_terms(std::optional<peers::AccessRule> audience, bool background);
+  /// Whether bytes came in the last seconds.
+  bool moves_bytes() const;
+  /// What is here so far; null before the tree is known and files are made.
+  const std::shared_ptr<PartialDataset>& partial() const noexcept { return partial_; }
   /// The record with what this run has learned: root, name, paths, bytes.
   const content::TransferRecord& record() const noexcept { return record_; }
-  /// Fills in everything but id, state and error.
+  /// Fills in everything but id, state, priority and error.
   void report(Progress& progress) const;
 
  private:
   /// A kill costs at most so much: well below what quality statement TR-6 allows (64 MiB), because
   /// the chunks in flight are lost with it.
   static constexpr std::uint64_t kCommitBytes = 16u << 20;
+  /// Requests on one stream: while one is answered the next is on its way.
+  static constexpr std::size_t kSentPerStream = 2;
 
   using Entry = content::Entry;
   // A peer that has been asked, or will be.
@@ -89,6 +106,7 @@ class Download {
   struct Lane {
     std::unique_ptr<PeerSession> session;
     std::deque<std::shared_ptr<Asked>> sent;
+    bool opening = false;
     bool given_up = false;  ///< We broke it off ourselves.
   };
   struct Source {
@@ -99,6 +117,7 @@ class Download {
     TimePoint retry_at{};
     std::uint32_t failures = 0;  ///< In a row.
     HoldingResponse holding;
+    TimePoint grew_at{};                      ///< It told of more, or that it has a part.
     std::optional<SourceId> id;               ///< While the scheduler knows it.
     TransferMark mark;                        ///< Same.
     std::deque<std::shared_ptr<Asked>> asks;  ///< Not yet sent.
@@ -130,17 +149,12 @@ class Download {
   std::string bad_peers_text() const;
   DestinationPaths destination_paths() const;
   void set_phase(Phase phase, std::string waiting_for = {});
+  std::string_view stuck_reason(TimePoint now) const;
 
   // --- download_commit.cpp: what is known to be safe.
-  /// What an earlier run wrote, and what of it survives a loss of power.
-  struct StoredLeaves {
-    LeafSet written;
-    LeafSet synced;
-  };
-  bool gives_nothing(const HoldingResponse& holding) const;
   awaitable<Result<StoredLeaves>> stored_leaves();
-  StoredLeaves decode_leaves(BytesView blob, std::uint64_t leaves) const;
   awaitable<Result<>> forget_missing(StoredLeaves& stored);
+  awaitable<void> keep_serving();
   awaitable<Result<>> forget_leaves();
   void commit_if_due(TimePoint now);
   awaitable<void> commit_task(bool sync);
@@ -148,12 +162,15 @@ class Download {
   void count_verified(std::uint64_t leaf, TimePoint now);
   void count_files();
 
-  // --- download_sources.cpp: who has it, and the streams to them.
+  // --- download_sources.cpp: who has it, and what is asked of whom.
   std::vector<PeerId> wanted_peers() const;
   TimePoint ask_peers(TimePoint now);
+  bool make_place();
+  void tell_company();
   awaitable<void> ask_task(Source& source);
   awaitable<Result<HoldingResponse>> ask_peer(PeerId peer);
   bool any_in_state(SourceState state) const;
+  static bool breaks_protocol(const Error& error);
   void on_source_error(Source& source, const Error& error);
   void ban_if_bad(Source& source);
   void note(const Source& source, peers::ReputationEvent event);
@@ -167,9 +184,16 @@ class Download {
   void on_action(const actions::SetTimer& action);
   void feed(const SchedulerEvent& event);
   void keep_alive();
+  awaitable<void> watch_task(Source& source, SourceId id);
+  Result<LeafSet> leaves_of(const HoldingResponse& holding) const;
+
+  // --- download_streams.cpp: on which the chunks come.
   awaitable<void> lane_task(Source& source, SourceId id);
+  bool others_take(const Source& source) const;
   awaitable<Result<>> lane_step(Source& source, Lane& lane);
   awaitable<Result<>> receive_segment(Source& source, Lane& lane, std::shared_ptr<Asked> asked);
+  awaitable<Result<Duration>> wait_for_limit(const Lane& lane, const Asked& asked,
+                                             std::size_t bytes);
   awaitable<Result<>> receive_batch(Source& source, Lane& lane, std::shared_ptr<Asked> asked,
                                     std::uint64_t count, std::size_t bytes);
   awaitable<void> write_task(Source& source, std::shared_ptr<Asked> asked, Buffer buffer,
@@ -190,7 +214,11 @@ class Download {
   TimePoint started_at_{};
   TimePoint ended_at_ = kNever;
   TimePoint waiting_since_{};  ///< No source that helps since then.
-  bool fruitless_ = false;     ///< A source failed, and nothing has come since.
+  TimePoint moved_at_{};       ///< The last leaf was verified, or the run began.
+  TimePoint limited_at_{};     ///< The limit let nothing through.
+  std::set<PeerId> company_;   ///< Others that fetch the same.
+  bool yields_ = false;
+  bool fruitless_ = false;  ///< A source failed, and nothing has come since.
 
   Phase phase_ = Phase::kResolving;
   std::string waiting_for_;
@@ -204,6 +232,7 @@ class Download {
 
   std::shared_ptr<const content::Tree> tree_;
   std::unique_ptr<Destination> destination_;
+  std::shared_ptr<PartialDataset> partial_;
   std::unique_ptr<Scheduler> scheduler_;
   TimePoint scheduler_timer_ = kNever;
   CompareProgress compare_;
@@ -212,6 +241,7 @@ class Download {
   std::map<SourceId, Source*> attached_;
   std::map<RequestId, std::shared_ptr<Asked>> asked_;
   SourceId source_serial_ = 0;
+  std::uint64_t order_ = 0;  ///< Where in the order of peers this one begins; at random.
   std::size_t write_jobs_ = 0;
 
   // Progress.

@@ -1,11 +1,8 @@
-// What a download keeps in the store, and when. The bitmap in the store has two parts: the leaves
-// that are written, which holds after a kill of the process, and those that are synced, which
-// holds after a loss of power. The id of the boot in which it was saved tells which to believe.
+// What a download keeps in the store, and when.
 
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "runtime/file.hpp"
 #include "runtime/worker_pool.hpp"
 #include "transfer/destination.hpp"
 #include "transfer/download.hpp"
@@ -21,47 +18,16 @@ constexpr auto kCommitTime = 1s;
 // A loss of power costs at most so much, and what arrives while the disk works.
 constexpr std::uint64_t kSyncBytes = 256u << 20;
 constexpr auto kSyncTime = 5s;
-// The kernel's random id of this boot. Source: random(4).
-constexpr const char* kBootIdPath = "/proc/sys/kernel/random/boot_id";
-constexpr std::size_t kBootIdBytes = 36;
-
-// Empty when there is none; then only synced leaves are believed.
-std::string read_boot_id() {
-  const auto file = runtime::File::open(kBootIdPath);
-  if (!file) return {};
-  Bytes text(kBootIdBytes);
-  const auto count = file->read_at(0, text);
-  if (!count || *count != text.size()) return {};
-  return std::string(as_text(text));
-}
-
-Bytes encode_leaves(const LeafSet& written, const LeafSet& synced, std::string_view boot_id) {
-  Bytes out = to_bytes(written.bytes());
-  append(out, synced.bytes());
-  append(out, as_bytes(boot_id));
-  return out;
-}
-
 }  // namespace
 
-// A blob of another size is that of a transfer that has nothing yet, or that was completed.
-Download::StoredLeaves Download::decode_leaves(BytesView blob, std::uint64_t leaves) const {
-  const auto bytes = static_cast<std::size_t>((leaves + 7) / 8);
-  if (blob.size() != 2 * bytes + kBootIdBytes) return {LeafSet(leaves), LeafSet(leaves)};
-  const bool same_boot = as_text(blob.subspan(2 * bytes)) == boot_id_;
-  LeafSet synced = LeafSet::from_bytes(blob.subspan(bytes, bytes), leaves);
-  if (!same_boot) return {synced, synced};
-  return {LeafSet::from_bytes(blob.first(bytes), leaves), std::move(synced)};
-}
-
-awaitable<Result<Download::StoredLeaves>> Download::stored_leaves() {
+awaitable<Result<StoredLeaves>> Download::stored_leaves() {
   const std::int64_t id = record_.id;
   const std::uint64_t leaves = tree_->leaves.size();
   boot_id_ = co_await runtime::run(runtime_.pool(), [] { return read_boot_id(); });
   const auto blob = co_await runtime::run(
       runtime_.pool(), [this, id] { return context_.store.transfer_bitmap(id); });
   if (!blob) co_return fail(blob.error());
-  co_return decode_leaves(*blob, leaves);
+  co_return decode_leaves(*blob, leaves, boot_id_);
 }
 
 // Before anything is made under the temporary name: what is not there any more is not done.
@@ -84,6 +50,23 @@ awaitable<Result<>> Download::forget_missing(StoredLeaves& stored) {
         return context_.store.update_transfer_bitmap(
             id, encode_leaves(stored.written, stored.synced, boot_id_), bytes);
       });
+}
+
+// What is complete is served in place. Its leaves were verified when they were written, or just
+// compared.
+awaitable<void> Download::keep_serving() {
+  const std::int64_t id = record_.id;
+  const WallTime now = runtime_.wall_now();
+  const Result<> kept = co_await runtime::run(runtime_.pool(), [this, id, now]() -> Result<> {
+    if (!record_.audience) return context_.store.remove_finished(id);
+    content::Imported finished;
+    finished.path = record_.out_path;
+    finished.tree = tree_;
+    finished.started_ns = now.time_since_epoch().count();
+    WARREN_TRY(finished.stamps, content::stamps_of(*tree_, finished.path));
+    return context_.store.add_finished(id, finished, *record_.audience, now);
+  });
+  if (!kept) log::warn("transfer", "{} is not served: {}", record_.name, kept.error().message());
 }
 
 // The final name stands for itself from now on: should it go, nothing of it is done.
@@ -166,6 +149,8 @@ void Download::count_verified(std::uint64_t leaf, TimePoint now) {
   bytes_since_commit_ += bytes;
   bytes_since_sync_ += bytes;
   rate_.add(bytes, now);
+  moved_at_ = now;
+  partial_->add(leaf);
   const auto behind = std::ranges::upper_bound(
       files_, leaf, {}, [this](std::size_t index) { return tree_->entries[index].first_leaf; });
   const auto position = static_cast<std::size_t>(behind - files_.begin()) - 1;

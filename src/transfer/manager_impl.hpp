@@ -1,5 +1,5 @@
 #pragma once
-// The inside of TransferManager. Included by transfer_manager.cpp alone.
+// The inside of TransferManager. Included by transfer_manager.cpp and transfer_serving.cpp alone.
 
 #include <map>
 #include <memory>
@@ -28,6 +28,7 @@ class TransferManager::Impl {
   awaitable<Result<>> pause(TransferId id);
   awaitable<Result<>> resume(TransferId id);
   awaitable<Result<>> cancel(TransferId id);
+  void set_bandwidth(const BandwidthLimits& limits) { bandwidth_.set(limits); }
   std::vector<Progress> list() const;
   std::optional<Progress> progress(TransferId id) const;
   awaitable<Result<Progress>> wait(TransferId id, TimePoint deadline);
@@ -47,13 +48,15 @@ class TransferManager::Impl {
     Duration wait = Duration::zero();
     State state = State::kActive;
     std::optional<Error> error;
-    std::uint64_t bytes_needed = 0;      ///< Free bytes to wait for.
-    std::unique_ptr<Download> download;  ///< While a run is under way.
-    Progress last;                       ///< Of the run before.
-    bool driving = false;                ///< A task drives it.
-    bool halted = false;                 ///< That task is to end.
-    bool look_now = false;               ///< A person says that there is room again.
-    bool gone = false;                   ///< Cancelled.
+    std::uint64_t bytes_needed = 0;         ///< Free bytes to wait for.
+    std::unique_ptr<Download> download;     ///< While a run is under way.
+    std::weak_ptr<PartialDataset> resting;  ///< What is here when none is; as long as it is read.
+    Progress last;                          ///< Of the run before.
+    bool counted_as_user = false;           ///< In running_users_.
+    bool driving = false;                   ///< A task drives it.
+    bool halted = false;                    ///< That task is to end.
+    bool look_now = false;                  ///< A person says that there is room again.
+    bool gone = false;                      ///< Cancelled.
     std::unique_ptr<runtime::Signal> wake;
     runtime::WaitList idle;  ///< Notified when state, driving or gone change.
   };
@@ -67,9 +70,12 @@ class TransferManager::Impl {
   awaitable<void> halt(std::shared_ptr<Entry> entry);
   awaitable<void> drive(std::shared_ptr<Entry> entry);
   awaitable<bool> wait_for_turn(std::shared_ptr<Entry> entry);
+  bool user_moves_bytes() const;
   awaitable<Outcome> run_once(std::shared_ptr<Entry> entry);
   awaitable<bool> on_outcome(std::shared_ptr<Entry> entry, Outcome outcome);
   awaitable<bool> wait_for_space(std::shared_ptr<Entry> entry);
+  awaitable<std::shared_ptr<PartialDataset>> find_partial(Cid root, peers::Visitor visitor);
+  awaitable<std::shared_ptr<PartialDataset>> load_partial(std::shared_ptr<Entry> entry);
   awaitable<Result<>> save(std::shared_ptr<Entry> entry);
   awaitable<Result<>> set_state(std::shared_ptr<Entry> entry, State state);
   void notify(TransferId id);
@@ -79,12 +85,14 @@ class TransferManager::Impl {
   swarm::Swarm& swarm_;
   content::Store& store_;
   TransferConfig config_;
+  Bandwidth bandwidth_;
   DataServer server_;
   BufferPool buffers_;
   BadPeers bad_peers_;
   std::map<TransferId, std::shared_ptr<Entry>> entries_;
   std::vector<std::function<void(TransferId)>> listeners_;
-  std::size_t running_ = 0;
+  std::size_t running_ = 0;        ///< Runs of any priority.
+  std::size_t running_users_ = 0;  ///< Of these, not in the background.
   runtime::WaitList slots_;
   bool closing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -1,5 +1,6 @@
 #include "transfer/peer_session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace warren::transfer {
@@ -66,20 +67,21 @@ awaitable<Result<FoundResponse>> PeerSession::find(std::string name, TimePoint d
   co_return only<FoundResponse>(std::move(response));
 }
 
-awaitable<Result<HoldingResponse>> PeerSession::have(Cid root, TimePoint deadline) {
-  WARREN_CO_TRY_VOID(co_await send(HaveRequest{root}, deadline));
+awaitable<Result<HoldingResponse>> PeerSession::have(Cid root, std::optional<std::uint64_t> known,
+                                                     TimePoint deadline) {
+  WARREN_CO_TRY_VOID(co_await send(HaveRequest{root, known}, deadline));
   Result<Response> response = co_await receive(deadline);
   co_return only<HoldingResponse>(std::move(response));
 }
 
 awaitable<Result<>> PeerSession::fetch_tree(Cid root, content::TreeReader& tree,
-                                            Duration message_time) {
+                                            Duration first_time, Duration message_time) {
   // What another source gave already is not asked for again.
   NodesRequest request{root, tree.missing(limits_.cids_per_request_max)};
   if (request.cids.size() == 1 && request.cids.front() == root) request.cids.clear();
   while (!tree.complete()) {
     WARREN_CO_TRY(const std::size_t taken,
-                  co_await fetch_nodes(std::move(request), tree, message_time));
+                  co_await fetch_nodes(std::move(request), tree, first_time, message_time));
     if (taken == 0 && !tree.complete()) {
       co_return fail(ErrorCode::kNotFound, "the peer has only a part of the tree");
     }
@@ -91,14 +93,17 @@ awaitable<Result<>> PeerSession::fetch_tree(Cid root, content::TreeReader& tree,
 // Returns how many of the blocks were wanted.
 awaitable<Result<std::size_t>> PeerSession::fetch_nodes(NodesRequest request,
                                                         content::TreeReader& tree,
+                                                        Duration first_time,
                                                         Duration message_time) {
   WARREN_CO_TRY_VOID(co_await send(std::move(request), runtime_.now() + message_time));
   std::size_t taken = 0;
   std::uint64_t received = 0;
   // Only what brings the tree further gives the peer more time.
-  TimePoint deadline = runtime_.now() + message_time;
+  const TimePoint began = runtime_.now();
+  TimePoint deadline = began + first_time;
   for (;;) {
     WARREN_CO_TRY(const Response response, co_await receive(deadline));
+    deadline = std::max(deadline, began + message_time);
     if (std::holds_alternative<DoneResponse>(response)) co_return taken;
     if (const auto* refusal = std::get_if<RefusalResponse>(&response)) {
       co_return fail(refusal_error(*refusal));

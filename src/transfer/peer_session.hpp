@@ -25,11 +25,15 @@ class PeerSession {
                                                               TimePoint deadline);
 
   awaitable<Result<FoundResponse>> find(std::string name, TimePoint deadline);
-  awaitable<Result<HoldingResponse>> have(Cid root, TimePoint deadline);
+  /// `known`: as in HaveRequest.
+  awaitable<Result<HoldingResponse>> have(Cid root, std::optional<std::uint64_t> known,
+                                          TimePoint deadline);
   /// Gives every block that the peer sends of the dataset to `tree`, which must outlive the call.
-  /// Each message may take `message_time`. Errors also: kIntegrity; kNotFound when blocks are still
-  /// missing at the end; what TreeReader::add says about the dataset, see dataset_is_bad().
-  awaitable<Result<>> fetch_tree(Cid root, content::TreeReader& tree, Duration message_time);
+  /// Each message may take `message_time`, the first sign of one `first_time`. Errors also:
+  /// kIntegrity; kNotFound when blocks are still missing at the end; what TreeReader::add says
+  /// about the dataset, see dataset_is_bad().
+  awaitable<Result<>> fetch_tree(Cid root, content::TreeReader& tree, Duration first_time,
+                                 Duration message_time);
   /// Whether fetch_tree() failed for a reason that lies in the dataset, not in this peer.
   bool dataset_is_bad() const noexcept { return dataset_is_bad_; }
   awaitable<Result<>> ask_range(RangeRequest request, TimePoint deadline);
@@ -38,6 +42,7 @@ class PeerSession {
   /// Raw bytes behind a segment.
   awaitable<Result<>> read_bytes(MutableBytes out, TimePoint deadline);
 
+  const Multiaddr& remote_address() const { return stream_.connection->info().remote_address; }
   /// Ends it at once from outside: the pending call fails.
   void reset() { stream_.stream->reset(); }
 
@@ -46,7 +51,7 @@ class PeerSession {
   awaitable<Result<>> send(Request request, TimePoint deadline);
   awaitable<Result<Response>> receive(TimePoint deadline);
   awaitable<Result<std::size_t>> fetch_nodes(NodesRequest request, content::TreeReader& tree,
-                                             Duration message_time);
+                                             Duration first_time, Duration message_time);
 
   runtime::Runtime& runtime_;
   swarm::ProtocolStream stream_;

@@ -1,7 +1,6 @@
 #include "transfer/scheduler.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/check.hpp"
 
@@ -10,6 +9,7 @@ namespace {
 
 constexpr auto kRateWindow = 200ms;    // Shorter ones see single bursts.
 constexpr double kRateNewShare = 0.3;  // Of the newest window in the moving average.
+constexpr double kWaitNewShare = 0.1;  // Of the newest request.
 constexpr auto kBackoffMax = 64s;
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -21,10 +21,13 @@ Scheduler::Scheduler(std::shared_ptr<const content::Tree> tree, LeafSet done,
     : tree_(std::move(tree)),
       config_(config),
       done_(std::move(done)),
-      copies_(tree_->leaves.size()) {
+      todo_(tree_->leaves.size()),
+      copies_(tree_->leaves.size()),
+      random_(config.seed == 0 ? 1 : config.seed) {
   WARREN_CHECK(done_.size() == tree_->leaves.size());
   for (std::uint64_t leaf = 0; leaf < done_.size(); ++leaf) {
     (done_.contains(leaf) ? bytes_done_ : bytes_todo_) += tree_->leaves[leaf].bytes;
+    if (!done_.contains(leaf)) todo_.add(leaf);
   }
 }
 
@@ -45,12 +48,46 @@ void Scheduler::on(const events::SourceAdded& event, TimePoint now, Actions&) {
   Source source;
   source.requests_max = event.requests_max;
   if (event.leaves && !event.leaves->full()) source.leaves = event.leaves;
+  source.part = source.leaves.has_value();
+  parts_ += source.part ? 1 : 0;
   source.bad_chunks = event.bad_chunks;
   source.heard_at = now;
   source.window_start = now;
   count_holder(source, true);
   sources_.emplace(event.source, std::move(source));
 }
+
+void Scheduler::on(const events::LeavesHeld& event, TimePoint now, Actions& out) {
+  const auto found = sources_.find(event.source);
+  if (found == sources_.end()) return;
+  if (event.leaves && event.leaves->size() != done_.size()) return;
+  Source& source = found->second;
+  LeafSet leaves = event.leaves ? *event.leaves : LeafSet(done_.size(), true);
+  if (!source.leaves) {
+    count_holder(source, false);
+    source.leaves = std::move(leaves);
+    count_holder(source, true);
+    return;
+  }
+  const BytesView before = source.leaves->bytes();
+  const BytesView now_held = leaves.bytes();
+  for (std::size_t byte = 0; byte < before.size(); ++byte) {  // Mostly a few more than before.
+    if (before[byte] == now_held[byte]) continue;
+    const std::uint64_t end = std::min<std::uint64_t>(done_.size(), byte * 8 + 8);
+    for (std::uint64_t leaf = byte * 8; leaf < end; ++leaf) {
+      partial_holders_[leaf] += leaves.contains(leaf) ? 1 : 0;
+      partial_holders_[leaf] -= source.leaves->contains(leaf) ? 1 : 0;
+    }
+  }
+  source.leaves = std::move(leaves);
+  spare_seeds(now, out);
+}
+
+void Scheduler::on(const events::Company& event, TimePoint, Actions&) {
+  if (event.position < event.count) company_ = event;
+}
+
+void Scheduler::on(const events::Yield& event, TimePoint, Actions&) { yields_ = event.yields; }
 
 void Scheduler::on(const events::SourceRemoved& event, TimePoint, Actions&) {
   end_requests_of(event.source);
@@ -60,6 +97,10 @@ void Scheduler::on(const events::SourceRemoved& event, TimePoint, Actions&) {
 void Scheduler::on(const events::Arrived& event, TimePoint now, Actions&) {
   const auto found = requests_.find(event.request);
   if (found == requests_.end()) return;
+  if (event.bytes > 0 && found->second.heard_at == found->second.asked_at) {
+    const double waited = seconds(now - found->second.asked_at);
+    waited_ = waited_ * (1 - kWaitNewShare) + waited * kWaitNewShare;
+  }
   found->second.heard_at = now;
   Source& source = sources_.at(found->second.source);
   source.heard_at = now;
@@ -74,7 +115,7 @@ void Scheduler::on(const events::Verified& event, TimePoint, Actions& out) {
     const std::uint32_t bytes = tree_->leaves[leaf].bytes;
     if (!done_.add(leaf)) continue;
     bytes_done_ += bytes;
-    if (copies_[leaf] == 0) bytes_todo_ -= bytes;
+    if (todo_.remove(leaf)) bytes_todo_ -= bytes;
   }
   // Close them in every request, and break those off that have nothing left to bring.
   std::vector<RequestId> over;
@@ -113,6 +154,7 @@ void Scheduler::on(const events::Missing& event, TimePoint, Actions&) {
   const std::uint64_t end = request.first + request.count;
   if (event.first < request.first || event.first >= end || event.count > end - event.first) return;
   Source& source = sources_.at(request.source);
+  ++source.missed;
   for (std::uint64_t leaf = event.first; leaf < event.first + event.count; ++leaf) {
     lose(source, leaf);
     close_leaf(request, leaf, true);
@@ -183,6 +225,7 @@ void Scheduler::remove_source(SourceId id) {
   const auto found = sources_.find(id);
   if (found == sources_.end()) return;
   count_holder(found->second, false);
+  parts_ -= found->second.part ? 1 : 0;
   sources_.erase(found);
 }
 
@@ -197,9 +240,11 @@ void Scheduler::close_leaf(Request& request, std::uint64_t leaf, bool back) {
   request.open[position] = false;
   --request.open_count;
   request.bytes_left -= tree_->leaves[leaf].bytes;
+  sources_.at(request.source).planned_bytes -= tree_->leaves[leaf].bytes;
   --copies_[leaf];
   if (!back || done_.contains(leaf) || copies_[leaf] > 0) return;
   bytes_todo_ += tree_->leaves[leaf].bytes;
+  todo_.add(leaf);
   cursor_ = std::min(cursor_, leaf);
 }
 
@@ -265,176 +310,6 @@ bool Scheduler::any_partial() const {
                              [](const auto& entry) { return entry.second.leaves.has_value(); });
 }
 
-// ------------------------------------------------------------------------------ the choice
-
-// The fastest source first, so that it gets what is left when there is little.
-void Scheduler::fill(TimePoint now, Actions& out) {
-  while (cursor_ < done_.size() && (done_.contains(cursor_) || copies_[cursor_] > 0)) ++cursor_;
-  std::vector<SourceId> order;
-  for (const auto& [id, source] : sources_) {
-    if (source.requests < source.requests_max && now >= source.resume_at) order.push_back(id);
-  }
-  std::ranges::sort(order, [&](SourceId a, SourceId b) {
-    const double rate_a = sources_.at(a).rate;
-    const double rate_b = sources_.at(b).rate;
-    return rate_a != rate_b ? rate_a > rate_b : a < b;
-  });
-  // One request each in turn, so that no source takes all of a small dataset.
-  for (bool asked = true; asked && !order.empty();) {
-    asked = false;
-    for (const SourceId id : order) {
-      Source& source = sources_.at(id);
-      if (source.requests >= source.requests_max) continue;
-      std::optional<Run> run;
-      if (bytes_todo_ > 0 || cursor_ < done_.size()) {
-        run = any_partial() ? pick_rarest(source) : pick(source);
-      }
-      if (!run) run = pick_end_game(id, source, now);
-      if (!run) continue;
-      ask(id, source, *run, now, out);
-      asked = true;
-    }
-  }
-}
-
-// What it delivers in request_time over each of its requests; and near the end less, so that all
-// requests of all sources end at about the same time.
-std::uint64_t Scheduler::request_bytes(const Source& source) const {
-  std::uint64_t slots = 0;
-  for (const auto& [id, other] : sources_) slots += other.requests_max;
-  const double by_rate = source.rate * seconds(config_.request_time);
-  std::uint64_t bytes = source.rate == 0 ? config_.request_bytes_max / 4
-                                         : static_cast<std::uint64_t>(std::min(by_rate, 1e15));
-  bytes = std::min({bytes, config_.request_bytes_max, bytes_todo_ / (2 * slots)});
-  return std::max(bytes, config_.request_bytes_min);
-}
-
-Scheduler::Run Scheduler::extend(const Source& source, std::uint64_t first) const {
-  const std::uint64_t bytes_max = request_bytes(source);
-  std::uint64_t bytes = tree_->leaves[first].bytes;
-  std::uint64_t end = first + 1;
-  while (end < done_.size() && end - first < config_.request_leaves_max) {
-    if (done_.contains(end) || copies_[end] > 0 || !usable(source, end)) break;
-    bytes += tree_->leaves[end].bytes;
-    if (bytes > bytes_max) break;
-    ++end;
-  }
-  return {first, end - first};
-}
-
-std::optional<Scheduler::Run> Scheduler::pick(const Source& source) const {
-  for (std::uint64_t leaf = cursor_; leaf < done_.size(); ++leaf) {
-    if (done_.contains(leaf) || copies_[leaf] > 0) continue;
-    if (usable(source, leaf)) return extend(source, leaf);
-    if (!source.leaves) return std::nullopt;  // A better source has all leaves.
-  }
-  return std::nullopt;
-}
-
-// The first of those leaves that the fewest sources have.
-std::optional<Scheduler::Run> Scheduler::pick_rarest(const Source& source) const {
-  std::optional<std::uint64_t> best;
-  std::int32_t fewest = std::numeric_limits<std::int32_t>::max();
-  for (std::uint64_t leaf = cursor_; leaf < done_.size() && fewest > 1; ++leaf) {
-    if (done_.contains(leaf) || copies_[leaf] > 0 || !has(source, leaf)) continue;
-    const std::int32_t count = holders(leaf);
-    if (count >= fewest || !usable(source, leaf)) continue;
-    fewest = count;
-    best = leaf;
-  }
-  if (!best) return std::nullopt;
-  return extend(source, *best);
-}
-
-// Nothing is left to ask for the first time: take over the far end of the request that would take
-// another source the longest, if this one is clearly faster.
-std::optional<Scheduler::Run> Scheduler::pick_end_game(SourceId id, const Source& source,
-                                                       TimePoint now) const {
-  std::optional<Run> best;
-  double longest = 0;
-  for (const auto& [request_id, request] : requests_) {
-    if (request.source == id || request.open_count == 0) continue;
-    const Source& holder = sources_.at(request.source);
-    const auto bytes = static_cast<double>(request.bytes_left);
-    const bool silent = now - request.heard_at >= config_.patience;
-    const double holder_time =
-        holder.rate > 0 ? bytes * holder.requests / holder.rate : seconds(now - request.heard_at);
-    const double own_time = source.rate > 0 ? bytes * (source.requests + 1) / source.rate : 0;
-    const bool faster = source.rate > 0 && holder.rate > 0 &&
-                        own_time * config_.speedup_min < holder_time &&
-                        holder_time > seconds(config_.patience);
-    if (!silent && !faster) continue;
-    if (holder_time < longest) continue;
-    // The last open leaves of it that may be asked once more.
-    std::uint64_t end = request.first + request.count;
-    const auto open = [&](std::uint64_t leaf) {
-      return request.open[static_cast<std::size_t>(leaf - request.first)] &&
-             copies_[leaf] < config_.copies_max && usable(source, leaf);
-    };
-    while (end > request.first && !open(end - 1)) --end;
-    std::uint64_t first = end;
-    std::uint64_t taken = 0;
-    const std::uint64_t wanted = std::max(config_.request_bytes_min, request.bytes_left / 2);
-    while (first > request.first && open(first - 1) && taken < wanted) {
-      taken += tree_->leaves[--first].bytes;
-    }
-    if (first == end) continue;
-    longest = holder_time;
-    best = Run{first, end - first};
-  }
-  return best;
-}
-
-void Scheduler::ask(SourceId id, Source& source, Run run, TimePoint now, Actions& out) {
-  Request request;
-  request.source = id;
-  request.first = run.first;
-  request.count = run.count;
-  request.heard_at = now;
-  request.open.assign(static_cast<std::size_t>(run.count), true);
-  request.open_count = run.count;
-  bool again = false;
-  for (std::uint64_t leaf = run.first; leaf < run.first + run.count; ++leaf) {
-    const std::uint32_t bytes = tree_->leaves[leaf].bytes;
-    request.bytes_left += bytes;
-    if (copies_[leaf]++ == 0) {
-      bytes_todo_ -= bytes;
-    } else {
-      again = true;
-    }
-  }
-  if (again) ++retries_;
-  if (source.requests++ == 0) {
-    source.heard_at = now;
-    source.window_start = now;
-    source.window_bytes = 0;
-  }
-  while (cursor_ < done_.size() && (done_.contains(cursor_) || copies_[cursor_] > 0)) ++cursor_;
-  const RequestId request_id = ++request_serial_;
-  requests_.emplace(request_id, std::move(request));
-  out.push_back(actions::Ask{request_id, id, run.first, run.count});
-}
-
-// Wakes for the next stall, the end of a backoff, or to look at slow requests again.
-void Scheduler::set_timer(TimePoint now, Actions& out) {
-  TimePoint next = kNever;
-  bool idle_source = false;
-  for (const auto& [id, source] : sources_) {
-    if (source.requests > 0) next = std::min(next, source.heard_at + config_.stall_time);
-    if (now < source.resume_at) next = std::min(next, source.resume_at);
-    idle_source = idle_source || source.requests < source.requests_max;
-  }
-  if (sources_.size() > 1 && idle_source && !requests_.empty()) {
-    next = std::min(next, now + config_.patience);
-  }
-  if (done_.full() || next == kNever) return;
-  if (next <= now) next = now + Duration(1);
-  // A timer that comes too early only asks again, so it is moved only forward in urgency.
-  if (timer_ && *timer_ <= next && *timer_ > now) return;
-  timer_ = next;
-  out.push_back(actions::SetTimer{next});
-}
-
 // ---------------------------------------------------------------------------------- answers
 
 Scheduler::State Scheduler::state() const {
@@ -453,6 +328,13 @@ std::optional<std::uint64_t> Scheduler::first_unavailable() const {
     if (holders(leaf) == 0) return leaf;
   }
   return std::nullopt;
+}
+
+bool Scheduler::gives_nothing(SourceId source) const {
+  const auto found = sources_.find(source);
+  if (found == sources_.end()) return true;
+  const Source& known = found->second;
+  return known.requests == 0 && known.leaves && !LeafSet::next_in_both(todo_, *known.leaves, 0);
 }
 
 bool Scheduler::demoted(SourceId source) const {
@@ -485,11 +367,19 @@ void Scheduler::check_invariants() const {
     WARREN_CHECK(bytes == request.bytes_left);
   }
   WARREN_CHECK(copies == copies_);
+  std::size_t parts = 0;
   for (const auto& [id, source] : sources_) {
+    std::uint64_t planned = 0;
+    for (const auto& [request_id, request] : requests_) {
+      planned += request.source == id ? request.bytes_left : 0;
+    }
+    WARREN_CHECK(source.planned_bytes == planned);
+    parts += source.part ? 1 : 0;
     WARREN_CHECK(source.requests == requests[id]);
     WARREN_CHECK(source.requests <= source.requests_max);
     WARREN_CHECK(source.bad_chunks < config_.bad_chunks_max);
   }
+  WARREN_CHECK(parts == parts_);
   std::uint64_t bytes_done = 0;
   std::uint64_t bytes_todo = 0;
   for (std::uint64_t leaf = 0; leaf < done_.size(); ++leaf) {
@@ -500,6 +390,7 @@ void Scheduler::check_invariants() const {
       bytes_todo += bytes;
       WARREN_CHECK(leaf >= cursor_);
     }
+    WARREN_CHECK(todo_.contains(leaf) == (!done_.contains(leaf) && copies_[leaf] == 0));
     WARREN_CHECK(copies_[leaf] <= config_.copies_max);
     const auto held =
         std::ranges::count_if(sources_, [&](const auto& entry) { return has(entry.second, leaf); });

@@ -39,6 +39,8 @@ struct SchedulerConfig {
   /// would have it `speedup_min` times as fast.
   Duration patience = 1s;
   std::uint32_t speedup_min = 2;
+  /// Of the choice among equally rare leaves. Each node has to have another one.
+  std::uint64_t seed = 1;
 };
 
 // What may happen.
@@ -49,6 +51,21 @@ struct SourceAdded {
   std::uint32_t requests_max = 1;
   std::optional<LeafSet> leaves;
   std::uint32_t bad_chunks = 0;
+};
+/// What a source has now. `leaves` unset: all.
+struct LeavesHeld {
+  SourceId source = 0;
+  std::optional<LeafSet> leaves;
+};
+/// Others fetch the same, and will have parts soon: `count` nodes, of which this is number
+/// `position`, from 0 on.
+struct Company {
+  std::uint64_t position = 0;
+  std::uint64_t count = 2;
+};
+/// Whether others are to come first: then one request at a time, and a small one.
+struct Yield {
+  bool yields = false;
 };
 /// It is gone; its requests are over.
 struct SourceRemoved {
@@ -91,8 +108,9 @@ struct Ended {
 struct TimerFired {};
 }  // namespace events
 using SchedulerEvent =
-    std::variant<events::SourceAdded, events::SourceRemoved, events::Arrived, events::Verified,
-                 events::Bad, events::Missing, events::Dropped, events::Ended, events::TimerFired>;
+    std::variant<events::SourceAdded, events::LeavesHeld, events::Company, events::Yield,
+                 events::SourceRemoved, events::Arrived, events::Verified, events::Bad,
+                 events::Missing, events::Dropped, events::Ended, events::TimerFired>;
 
 // What the owner must then do.
 namespace actions {
@@ -148,6 +166,8 @@ class Scheduler {
   std::optional<std::uint64_t> first_unavailable() const;
   std::size_t requests_in_flight() const noexcept { return requests_.size(); }
   bool has_source(SourceId source) const { return sources_.contains(source); }
+  /// Whether nothing is asked of it and it has nothing that could be.
+  bool gives_nothing(SourceId source) const;
   bool demoted(SourceId source) const;
   /// Bytes a second that the source delivers; 0 before it has.
   std::uint64_t rate(SourceId source) const;
@@ -159,7 +179,10 @@ class Scheduler {
   struct Source {
     std::uint32_t requests_max = 1;
     std::uint32_t requests = 0;
-    std::optional<LeafSet> leaves;  ///< Unset: all.
+    std::uint64_t planned_bytes = 0;  ///< Of leaves that are open in its requests.
+    bool part = false;                ///< It had only a part when it came: it fetches, too.
+    std::uint32_t missed = 0;         ///< Leaves that it did not have after all.
+    std::optional<LeafSet> leaves;    ///< Unset: all.
     std::uint32_t bad_chunks = 0;
     std::uint32_t failures = 0;  ///< In a row.
     TimePoint resume_at{};       ///< Left alone until then.
@@ -173,6 +196,7 @@ class Scheduler {
     std::uint64_t first = 0;
     std::uint64_t count = 0;
     std::uint64_t bytes_left = 0;  ///< Of leaves that are open in it.
+    TimePoint asked_at{};
     TimePoint heard_at{};
     std::vector<bool> open;  ///< By position: neither reported here nor done elsewhere.
     std::uint64_t open_count = 0;
@@ -184,6 +208,9 @@ class Scheduler {
   using Actions = std::vector<SchedulerAction>;
 
   void on(const events::SourceAdded& event, TimePoint now, Actions& out);
+  void on(const events::LeavesHeld& event, TimePoint now, Actions& out);
+  void on(const events::Company& event, TimePoint now, Actions& out);
+  void on(const events::Yield& event, TimePoint now, Actions& out);
   void on(const events::SourceRemoved& event, TimePoint now, Actions& out);
   void on(const events::Arrived& event, TimePoint now, Actions& out);
   void on(const events::Verified& event, TimePoint now, Actions& out);
@@ -206,27 +233,43 @@ class Scheduler {
   void measure(Source& source, std::uint64_t bytes, TimePoint now);
   void find_stalled(TimePoint now, Actions& out);
   void fill(TimePoint now, Actions& out);
+  Duration patience() const;
+  void spare_seeds(TimePoint now, Actions& out);
+  bool may_ask(const Source& source, TimePoint now) const;
+  bool helps(const Source& source, TimePoint now) const;
+  bool others_suffice(const Source& source, TimePoint now) const;
+  bool others_have(std::uint64_t leaf, TimePoint now) const;
   std::uint64_t request_bytes(const Source& source) const;
   std::optional<Run> pick(const Source& source) const;
-  std::optional<Run> pick_rarest(const Source& source) const;
+  std::optional<Run> pick_rarest(const Source& source, TimePoint now);
+  std::optional<std::uint64_t> rarest(const Source& source, std::uint64_t begin, std::uint64_t end,
+                                      bool alone, TimePoint now) const;
+  std::uint64_t roll(std::uint64_t bound);
   std::optional<Run> pick_end_game(SourceId id, const Source& source, TimePoint now) const;
   Run extend(const Source& source, std::uint64_t first) const;
   void ask(SourceId id, Source& source, Run run, TimePoint now, Actions& out);
   void set_timer(TimePoint now, Actions& out);
   bool any_partial() const;
+  bool in_swarm() const { return company_.has_value() || (sources_.size() > 1 && parts_ > 0); }
 
   std::shared_ptr<const content::Tree> tree_;
   SchedulerConfig config_;
   LeafSet done_;
+  LeafSet todo_;                      ///< Neither done nor open in a request.
   std::vector<std::uint8_t> copies_;  ///< By leaf: requests in which it is open.
   std::uint64_t bytes_done_ = 0;
-  std::uint64_t bytes_todo_ = 0;               ///< Of leaves neither done nor open in a request.
+  std::uint64_t bytes_todo_ = 0;               ///< Of todo_.
   std::uint64_t cursor_ = 0;                   ///< No leaf below it is to do.
   std::int32_t full_holders_ = 0;              ///< Sources that have all leaves.
+  std::size_t parts_ = 0;                      ///< Sources that fetch, too.
   std::vector<std::int32_t> partial_holders_;  ///< By leaf; empty while every source has all.
   std::map<SourceId, Source> sources_;
   std::map<RequestId, Request> requests_;
   RequestId request_serial_ = 0;
+  std::uint64_t random_;
+  std::optional<events::Company> company_;
+  bool yields_ = false;
+  double waited_ = 0;  ///< Seconds from asking to the first bytes; moving average.
   std::uint32_t retries_ = 0;
   bool banned_any_ = false;
   std::optional<TimePoint> timer_;

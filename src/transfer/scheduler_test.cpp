@@ -143,6 +143,67 @@ TEST(Scheduler, TakesTheRarestFirst) {
   EXPECT_GE(bench.asked_of(4).front().first, 6u);
 }
 
+TEST(Scheduler, NodesThatFetchTheSameBeginAtDifferentPlaces) {
+  std::set<std::uint64_t> firsts;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    SchedulerConfig config;
+    config.seed = seed * 0x9e3779b97f4a7c15;
+    Bench bench(1000, config);
+    bench.add_partial(2, {});
+    bench.add(1, 8);
+    const auto asked = bench.asked_of(1);
+    ASSERT_EQ(asked.size(), 1u) << "the others will have the rest";
+    firsts.insert(asked.front().first);
+  }
+  EXPECT_GT(firsts.size(), 6u);
+}
+
+TEST(Scheduler, BeginsElsewhereAlsoBeforeTheOthersHaveParts) {
+  Bench bench(1000);
+  bench.give(events::Company{3, 10});
+  bench.add(1, 8);
+  const auto asked = bench.asked_of(1);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked.front().first, 300u);
+  EXPECT_EQ(asked.front().count, 1u);
+  while (bench.scheduler.state() != Scheduler::State::kComplete) {
+    ASSERT_FALSE(bench.open.empty());
+    bench.now += 10ms;
+    bench.deliver(bench.open.begin()->second);
+  }
+}
+
+TEST(Scheduler, AsksForWhatASourceHasSince) {
+  Bench bench(4);
+  bench.add_partial(1, {});
+  EXPECT_TRUE(bench.open.empty());
+  EXPECT_TRUE(bench.scheduler.gives_nothing(1));
+  EXPECT_EQ(bench.scheduler.state(), Scheduler::State::kStarved);
+  LeafSet some(4);
+  some.add(2);
+  bench.give(events::LeavesHeld{1, some});
+  ASSERT_EQ(bench.asked_of(1).size(), 1u);
+  EXPECT_EQ(bench.asked_of(1).front().first, 2u);
+  EXPECT_FALSE(bench.scheduler.gives_nothing(1));
+  bench.give(events::LeavesHeld{1, std::nullopt});
+  while (!bench.open.empty()) bench.deliver(bench.open.begin()->second);
+  EXPECT_EQ(bench.scheduler.state(), Scheduler::State::kComplete);
+}
+
+TEST(Scheduler, FindsTheOneLeafOfAMillionThatASourceHas) {
+  constexpr std::size_t kLeaves = 1'000'003;
+  for (const std::uint64_t leaf : {std::uint64_t{0}, std::uint64_t{777'777}, kLeaves - 1}) {
+    Scheduler scheduler(tree_of(kLeaves), LeafSet(kLeaves));
+    LeafSet set(kLeaves);
+    set.add(leaf);
+    static_cast<void>(scheduler.handle(events::SourceAdded{1, 8, LeafSet(kLeaves), 0}, {}));
+    const auto asked = asks(scheduler.handle(events::SourceAdded{2, 8, set, 0}, {}));
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_EQ(asked.front().first, leaf);
+    EXPECT_EQ(asked.front().count, 1u);
+  }
+}
+
 TEST(Scheduler, GivesALeafThatIsMissingToAnotherSource) {
   Bench bench(4);
   bench.add(1, 1);
@@ -284,7 +345,17 @@ RC_GTEST_PROP(SchedulerProperty, HoldsItsInvariantsUnderAnyEvents, ()) {
     const std::uint64_t leaf = ask.first + *rc::gen::inRange<std::uint64_t>(0, ask.count + 1);
     const std::uint64_t count = *rc::gen::inRange<std::uint64_t>(0, ask.count + 2);
     SchedulerEvent event = events::TimerFired{};
-    switch (*rc::gen::inRange(0, 9)) {
+    switch (*rc::gen::inRange(0, 11)) {
+      case 8: {
+        const auto bits = *rc::gen::container<Bytes>(8, rc::gen::arbitrary<std::uint8_t>());
+        event = events::LeavesHeld{source, LeafSet::from_bytes(bits, leaves)};
+        if (*rc::gen::arbitrary<bool>()) event = events::LeavesHeld{source, std::nullopt};
+        break;
+      }
+      case 9:
+        event = events::Company{*rc::gen::inRange<std::uint64_t>(0, 9),
+                                *rc::gen::inRange<std::uint64_t>(0, 9)};
+        break;
       case 0: {
         std::optional<LeafSet> some;
         if (*rc::gen::arbitrary<bool>()) {

@@ -52,6 +52,19 @@ std::unexpected<Error> unknown(TransferId id) {
               "`warren transfers` lists them");
 }
 
+// In the words of quality statement SY-1; empty where none of them says it.
+std::string_view reason_of(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kNoPeer:
+    case ErrorCode::kNotFound: return stuck::kNoPeer;
+    case ErrorCode::kNoSpace: return stuck::kDiskFull;
+    case ErrorCode::kDenied: return stuck::kPermission;
+    case ErrorCode::kExists:
+    case ErrorCode::kConflict: return stuck::kConflict;
+    default: return {};
+  }
+}
+
 }  // namespace
 
 std::string_view state_name(State state) noexcept {
@@ -103,6 +116,7 @@ void TransferManager::on_state_changed(std::function<void(TransferId)> listener)
 }
 awaitable<void> TransferManager::leave(std::string path) { return impl_->leave(std::move(path)); }
 
+void TransferManager::set_bandwidth(const BandwidthLimits& limits) { impl_->set_bandwidth(limits); }
 awaitable<void> TransferManager::close() { return impl_->close(); }
 
 // ---------------------------------------------------------------------------------- life cycle
@@ -113,7 +127,13 @@ TransferManager::Impl::Impl(runtime::Runtime& runtime, swarm::Swarm& swarm, cont
       swarm_(swarm),
       store_(store),
       config_(std::move(config)),
-      server_(runtime, store, config_.limits, config_.trusted, config_.notes),
+      bandwidth_(runtime, config_.bandwidth),
+      server_(runtime, store, config_.limits,
+              {config_.trusted, config_.may_fetch_entry,
+               [this](Cid root, peers::Visitor visitor) {
+                 return find_partial(root, std::move(visitor));
+               },
+               config_.notes, &bandwidth_}),
       buffers_(runtime, content::kLeafBytesMax,
                std::max<std::size_t>(1, config_.limits.receive_bytes_max / content::kLeafBytesMax)),
       slots_(runtime),
@@ -186,6 +206,14 @@ awaitable<Result<TransferId>> TransferManager::Impl::start(GetRequest request) {
   if (const auto same = find_same(request, directory)) {
     (*same)->wait = request.wait;
     (*same)->from = request.from;
+    // What a person wants stays so; the node itself does not change that.
+    const bool background = request.priority == Priority::kBackground;
+    if (!background || (*same)->record.background) {
+      (*same)->record.audience = request.audience;
+      (*same)->record.background = background;
+      if ((*same)->download) (*same)->download->set_terms(request.audience, background);
+      slots_.notify_all();
+    }
     const auto id = static_cast<TransferId>((*same)->record.id);
     if ((*same)->state != State::kActive) {
       WARREN_CO_TRY_VOID(co_await restart(*same));
@@ -204,6 +232,8 @@ awaitable<Result<TransferId>> TransferManager::Impl::start(GetRequest request) {
   runtime_.random_bytes(random);
   record.temporary_path = fmt::format("{}/.warren-{}.part", directory, to_hex(random));
   record.created_at = runtime_.wall_now();
+  record.audience = std::move(request.audience);
+  record.background = request.priority == Priority::kBackground;
   for (const PeerId& peer : request.from) record.sources.push_back(peer.to_string());
   const auto id = co_await runtime::run(runtime_.pool(),
                                         [this, &record] { return store_.add_transfer(record); });
@@ -350,27 +380,37 @@ awaitable<void> TransferManager::Impl::drive(std::shared_ptr<Entry> entry) {
     if (!turn) break;
     const Outcome outcome = co_await run_once(entry);
     --running_;
-    slots_.notify_one();
+    if (std::exchange(entry->counted_as_user, false)) --running_users_;
+    slots_.notify_all();
     again = co_await on_outcome(entry, outcome);
   }
   entry->driving = false;
   entry->idle.notify_all();
 }
 
+// What a person wants does not wait for what goes on in the background.
 awaitable<bool> TransferManager::Impl::wait_for_turn(std::shared_ptr<Entry> entry) {
-  while (running_ >= config_.limits.transfers_max) {
+  while ((entry->record.background ? running_ : running_users_) >= config_.limits.transfers_max) {
     const runtime::Wake wake = co_await slots_.wait_until(kNever);
-    if (wake == runtime::Wake::kCancelled || entry->halted || closing_) {
-      slots_.notify_one();
-      co_return false;
-    }
+    if (wake == runtime::Wake::kCancelled || entry->halted || closing_) co_return false;
   }
   ++running_;
+  entry->counted_as_user = !entry->record.background;
+  if (entry->counted_as_user) ++running_users_;
   co_return true;
 }
 
+bool TransferManager::Impl::user_moves_bytes() const {
+  return std::ranges::any_of(entries_, [](const auto& known) {
+    const Entry& entry = *known.second;
+    return entry.counted_as_user && entry.download && entry.download->moves_bytes();
+  });
+}
+
 awaitable<Outcome> TransferManager::Impl::run_once(std::shared_ptr<Entry> entry) {
-  DownloadContext context{runtime_, swarm_, store_, config_, buffers_, bad_peers_};
+  DownloadContext context{runtime_, swarm_,     store_,     config_,
+                          buffers_, bad_peers_, bandwidth_, [this] { return user_moves_bytes(); }};
+  entry->resting.reset();
   entry->download = std::make_unique<Download>(context, entry->record, entry->from, entry->wait);
   if (entry->halted || closing_) entry->download->stop();
   Outcome outcome = co_await entry->download->run();
@@ -463,6 +503,7 @@ Progress TransferManager::Impl::progress_of(const Entry& entry) const {
     progress.phase = entry.state == State::kActive ? Phase::kQueued : Phase::kDone;
     progress.rate = 0;
     progress.eta.reset();
+    progress.reason = entry.error ? reason_of(*entry.error) : std::string_view();
     const content::TransferRecord& record = entry.record;
     if (record.root != Cid{}) progress.root = record.root;
     progress.name = record.name;
@@ -471,6 +512,7 @@ Progress TransferManager::Impl::progress_of(const Entry& entry) const {
   }
   const content::TransferRecord& record = entry.download ? entry.download->record() : entry.record;
   progress.id = static_cast<TransferId>(entry.record.id);
+  progress.priority = entry.record.background ? Priority::kBackground : Priority::kUser;
   progress.state = entry.state;
   if (!std::filesystem::path(record.out_path).filename().empty()) progress.path = record.out_path;
   progress.error = entry.error;

@@ -16,6 +16,7 @@
 #include "transfer/data_messages.hpp"
 #include "transfer/destination.hpp"
 #include "transfer/peer_notes.hpp"
+#include "transfer/rate_limit.hpp"
 #include "transfer/scheduler.hpp"
 #include "transfer/transfer_types.hpp"
 
@@ -38,8 +39,11 @@ struct TransferConfig {
   std::function<std::vector<PeerId>()> peers;
   /// Whether a person gave the key of this peer. Unset: of none.
   std::function<bool(const PeerId&)> trusted;
+  /// Whether a peer may fetch the entry `id` of a library now. Unset: nobody may.
+  std::function<bool(std::string_view id, const peers::Visitor& visitor)> may_fetch_entry;
   /// Told of peers; outlives the manager. Null: nobody.
   PeerNotes* notes = nullptr;
+  BandwidthLimits bandwidth;
   /// Tuning of the choice of sources.
   SchedulerConfig scheduler;
   /// For tests of a full disk.
@@ -73,6 +77,9 @@ class TransferManager {
   /// and is only forgotten.
   awaitable<Result<>> cancel(TransferId id);
 
+  /// From now on, also for what is under way.
+  void set_bandwidth(const BandwidthLimits& limits);
+
   /// Oldest first.
   std::vector<Progress> list() const;
   std::optional<Progress> progress(TransferId id) const;
@@ -92,7 +99,7 @@ class TransferManager {
   void on_state_changed(std::function<void(TransferId)> listener);
 
   /// Returns when nobody is given anything of the entry in the folder `path` any more; call it when
-  /// nobody may fetch it.
+  /// TransferConfig::may_fetch_entry refuses it to all.
   awaitable<void> leave(std::string path);
 
   /// Stops everything; what is active stays so and goes on after the next open(). Waits for files

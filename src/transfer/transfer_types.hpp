@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "multiformats/cid.hpp"
 #include "multiformats/peer_id.hpp"
+#include "peers/access_rule.hpp"
 
 namespace warren::transfer {
 
@@ -37,6 +38,12 @@ enum class Phase : std::uint8_t {
   kDone,       ///< Not active.
 };
 
+/// Who wants a transfer. What goes on in the background gives way.
+enum class Priority : std::uint8_t {
+  kUser = 0,        ///< A person, or a program that waits for it.
+  kBackground = 1,  ///< The node itself.
+};
+
 std::string_view state_name(State state) noexcept;
 std::string_view phase_name(Phase phase) noexcept;
 
@@ -54,7 +61,22 @@ struct GetRequest {
   std::vector<PeerId> from;
   /// How long to look for a source before giving up with kNoPeer; zero: for ever.
   Duration wait = 60s;
+  /// One in the background waits for its turn behind all others, and while another one of higher
+  /// priority moves bytes it has one request under way at a time.
+  Priority priority = Priority::kUser;
+  /// Who may fetch from here what has come, while it comes and when it is complete. Unset: nobody.
+  std::optional<peers::AccessRule> audience = peers::AccessRule{};
 };
+
+/// A stable interface.
+namespace stuck {
+inline constexpr std::string_view kNoPeer = "no peer has it";
+inline constexpr std::string_view kPeersSilent = "ignored by peer";
+inline constexpr std::string_view kRateLimit = "rate limit";
+inline constexpr std::string_view kDiskFull = "disk full";
+inline constexpr std::string_view kPermission = "permission";
+inline constexpr std::string_view kConflict = "conflict";
+}  // namespace stuck
 
 /// One source of a transfer.
 struct PeerProgress {
@@ -71,9 +93,13 @@ struct PeerProgress {
 struct Progress {
   TransferId id = 0;
   State state = State::kActive;
+  Priority priority = Priority::kUser;
   Phase phase = Phase::kQueued;
   /// What the phase waits for, for a person; empty when work goes on.
   std::string waiting_for;
+  /// Why something is missing and nothing has come for 10 s, or why it rests; empty otherwise. One
+  /// of `stuck`. Source: quality statement SY-1.
+  std::string_view reason;
   std::optional<Cid> root;           ///< Unknown while kResolving.
   std::string name;                  ///< The final name, or what was asked for until it is known.
   std::string path;                  ///< Where the final name is or will be; empty until known.
