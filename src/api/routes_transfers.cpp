@@ -117,12 +117,31 @@ awaitable<Result<Json>> get(node::Node& node, Request request, Lines& lines) {
   co_return co_await watch(node, id, interval, lines);
 }
 
-awaitable<Result<Json>> list_transfers(node::Node& node) {
+Json all_transfers(const node::Node& node, const transfer::TransferManager& transfers) {
   Json list = Json::array();
-  for (const transfer::Progress& progress : node.transfers().list()) {
+  for (const transfer::Progress& progress : transfers.list()) {
     list.push_back(with_paths(node, progress));
   }
-  co_return Json{{"transfers", std::move(list)}};
+  return Json{{"transfers", std::move(list)}};
+}
+
+awaitable<Result<Json>> list_transfers(node::Node& node) {
+  co_return all_transfers(node, node.transfers());
+}
+
+/// A line with all of them each `interval`, until the caller goes.
+awaitable<Result<Json>> watch_transfers(node::Node& node, Request request, Lines& lines) {
+  Fields fields(request.body);
+  const Duration interval =
+      fields.seconds("interval", kIntervalDefault, kIntervalMin, kIntervalMax);
+  WARREN_CO_TRY_VOID(fields.finish());
+  for (;;) {
+    Json line = all_transfers(node, node.transfers());
+    line["type"] = "transfers";
+    WARREN_CO_TRY_VOID(co_await lines.send(std::move(line)));
+    const auto slept = co_await node.runtime().sleep_for(interval);
+    if (!slept) co_return fail(ErrorCode::kClosed, "the daemon is shutting down");
+  }
 }
 
 awaitable<Result<Json>> show_transfer(node::Node& node, Request request) {
@@ -151,6 +170,9 @@ void add_transfer_routes(Router& router, node::Node& node) {
   router.add("GET", "/api/v1/transfers", [&node](Request, Lines&) { return list_transfers(node); });
   router.add("POST", "/api/v1/transfers", [&node](Request request, Lines& lines) {
     return get(node, std::move(request), lines);
+  });
+  router.add("POST", "/api/v1/transfers/watch", [&node](Request request, Lines& lines) {
+    return watch_transfers(node, std::move(request), lines);
   });
   router.add("GET", "/api/v1/transfers/{id}",
              [&node](Request request, Lines&) { return show_transfer(node, std::move(request)); });

@@ -1,6 +1,7 @@
 // `warren transfers`, `pause`, `resume` and `cancel`.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +17,15 @@
 namespace warren::cli {
 namespace {
 
+constexpr double kWatchSeconds = 0.5;  // Source: quality statement TR-2, at most two a second.
+constexpr std::size_t kPeersShown = 10;
+
+constexpr std::array<OptionSpec, 1> kWatchOptions{{
+    {.name = "--watch",
+     .value = "",
+     .help = "go on showing them, twice a second, until Ctrl-C",
+     .kind = ValueKind::kFlag},
+}};
 constexpr std::array<OptionSpec, 1> kIdOptions{{
     {.name = "ID",
      .value = "",
@@ -38,7 +48,83 @@ std::vector<std::string> transfer_row(const api::Json& transfer) {
           node::escape_for_display(transfer.value("name", ""))};
 }
 
+/// "  3fGqWx9a  lan/quic  1.2 GiB (61.0%)  88 MiB/s  1 bad chunk (refetched)". Those that gave the
+/// most first.
+std::string contributions(const api::Json& transfer) {
+  std::vector<const api::Json*> peers;
+  std::uint64_t all = 0;
+  for (const auto& peer : transfer["peers"]) {
+    peers.push_back(&peer);
+    all += peer.value("bytes", std::uint64_t{0});
+  }
+  std::ranges::sort(peers, [](const api::Json* a, const api::Json* b) {
+    return a->value("bytes", std::uint64_t{0}) > b->value("bytes", std::uint64_t{0});
+  });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(peers.size(), kPeersShown); ++i) {
+    const api::Json& peer = *peers[i];
+    const std::string id = peer.value("id", "");
+    const auto bytes = peer.value("bytes", std::uint64_t{0});
+    // All Ed25519 ids begin alike: the end tells them apart.
+    text += fmt::format("  {}  {}  {} ({})  {}/s", id.size() > 8 ? id.substr(id.size() - 8) : id,
+                        peer["path"].is_string()
+                            ? node::escape_for_display(peer["path"].get<std::string>())
+                            : std::string("-"),
+                        runtime::human_bytes(bytes), all > 0 ? format_percent(bytes, all) : "-",
+                        runtime::human_bytes(peer.value("rate", std::uint64_t{0})));
+    if (const auto bad = peer.value("bad_chunks", std::uint64_t{0}); bad > 0) {
+      text += fmt::format("  {} (refetched)", format_count(bad, "bad chunk"));
+    }
+    if (!peer.value("connected", false)) text += "  not asked now";
+    text += '\n';
+  }
+  if (peers.size() > kPeersShown) {
+    text += fmt::format("  and {}\n", format_count(peers.size() - kPeersShown, "more peer"));
+  }
+  return text;
+}
+
+/// The table, what went wrong or keeps one waiting, and who gives what to those under way.
+std::string transfers_text(const api::Json& answer) {
+  std::vector<std::vector<std::string>> rows{
+      {"ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "NAME"}};
+  std::string details;
+  for (const auto& transfer : answer["transfers"]) {
+    rows.push_back(transfer_row(transfer));
+    const std::string id = transfer.value("id", "");
+    if (transfer["error"].is_object()) {
+      details += fmt::format("{}: {}\n", id,
+                             node::escape_for_display(transfer["error"].value("message", ""), 300));
+    } else if (transfer["reason"].is_string()) {
+      details +=
+          fmt::format("{}: nothing has come for 10 s: {}\n", id, transfer.value("reason", ""));
+    }
+    if (transfer.value("state", "") != "active" || transfer["peers"].empty()) continue;
+    details += fmt::format("{}: from {}\n", id, format_count(transfer["peers"].size(), "peer"));
+    details += contributions(transfer);
+  }
+  return format_table(rows) + details;
+}
+
+ExitCode watch_transfers(Invocation& invocation) {
+  Output& output = invocation.output;
+  const auto show = [&](const api::Json& line) {
+    output.event(line);
+    const std::string text =
+        line["transfers"].empty() ? std::string("no transfers yet\n") : transfers_text(line);
+    // A terminal shows the newest only; elsewhere a blank line stands between two.
+    output.text(::isatty(STDOUT_FILENO) != 0 ? "\x1b[H\x1b[2J" + text : text + "\n");
+  };
+  const auto answer = invocation.session.call({.method = "POST",
+                                               .target = "/api/v1/transfers/watch",
+                                               .body = {{"interval", kWatchSeconds}}},
+                                              show);
+  if (!answer) return invocation.session.failure(answer.error());
+  return output.success(*answer);
+}
+
 ExitCode run_transfers(Invocation& invocation) {
+  if (invocation.args.flag("watch")) return watch_transfers(invocation);
   return ask(invocation, {.method = "GET", .target = "/api/v1/transfers"}, "",
              [&](const api::Json& answer) {
                if (answer["transfers"].empty()) {
@@ -46,17 +132,7 @@ ExitCode run_transfers(Invocation& invocation) {
                  invocation.output.note("next: 'warren get CID|NAME'");
                  return;
                }
-               std::vector<std::vector<std::string>> rows{
-                   {"ID", "STATE", "DONE", "SIZE", "RATE", "ETA", "NAME"}};
-               std::string errors;
-               for (const auto& transfer : answer["transfers"]) {
-                 rows.push_back(transfer_row(transfer));
-                 if (!transfer["error"].is_object()) continue;
-                 errors += fmt::format(
-                     "{}: {}\n", transfer.value("id", ""),
-                     node::escape_for_display(transfer["error"].value("message", ""), 300));
-               }
-               invocation.output.text(format_table(rows) + errors);
+               invocation.output.text(transfers_text(answer));
              });
 }
 
@@ -104,8 +180,9 @@ constexpr std::array<CommandSpec, 3> kTransfersVerbs{
 CommandSpec transfers_command() {
   return {.name = "transfers",
           .summary = "downloads: under way, paused, done and failed; pause, resume, cancel",
-          .example = "warren transfers",
-          .options = {},
+          .example = "warren transfers --watch",
+          .options = kWatchOptions,
+          .streams = true,
           .run = run_transfers,
           .verbs = kTransfersVerbs};
 }

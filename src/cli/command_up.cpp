@@ -18,8 +18,10 @@ namespace {
 
 /// Addresses in the text at the start. Source: quality statement LC-2, at most 8 lines in all.
 constexpr std::size_t kAddressesShown = 3;
+/// Bytes a second, as in the configuration.
+constexpr std::uint64_t kRateMost = std::uint64_t{1} << 40;
 
-constexpr std::array<OptionSpec, 3> kUpOptions{{
+constexpr std::array<OptionSpec, 5> kUpOptions{{
     {.name = "--listen",
      .value = "MULTIADDR",
      .help = "listen here instead of where the configuration says; may be repeated",
@@ -32,6 +34,16 @@ constexpr std::array<OptionSpec, 3> kUpOptions{{
      .value = "",
      .help = "neither send beacons nor listen for those of others",
      .kind = ValueKind::kFlag},
+    {.name = "--limit-up",
+     .value = "SIZE",
+     .help = "bytes a second that transfers may send beyond the local network (0: no limit)",
+     .kind = ValueKind::kBytes,
+     .most = kRateMost},
+    {.name = "--limit-down",
+     .value = "SIZE",
+     .help = "bytes a second that they may receive from there (0: no limit)",
+     .kind = ValueKind::kBytes,
+     .most = kRateMost},
 }};
 
 /// What the flags of the command line say, in place of the configuration file.
@@ -39,10 +51,16 @@ struct Flags {
   std::vector<Multiaddr> listen;
   bool no_mdns = false;
   bool no_beacon = false;
+  std::optional<std::uint64_t> limit_up;
+  std::optional<std::uint64_t> limit_down;
 };
 
 Result<Flags> read_flags(const Args& args) {
-  Flags flags{.listen = {}, .no_mdns = args.flag("no-mdns"), .no_beacon = args.flag("no-beacon")};
+  Flags flags{.listen = {},
+              .no_mdns = args.flag("no-mdns"),
+              .no_beacon = args.flag("no-beacon"),
+              .limit_up = args.number("limit-up"),
+              .limit_down = args.number("limit-down")};
   const std::vector<std::string> listen = args.list("listen");
   if (listen.size() > node::kListenAddressesMax) {
     return fail(ErrorCode::kInvalidArgument,
@@ -73,6 +91,14 @@ Result<node::LoadedConfig> load_with_flags(const std::string& file, const Flags&
   if (flags.no_beacon) {
     loaded.config.beacon_enabled = false;
     loaded.origins["beacon.enabled"] = "--no-beacon";
+  }
+  if (flags.limit_up) {
+    loaded.config.limits_up = *flags.limit_up;
+    loaded.origins["limits.up"] = "--limit-up";
+  }
+  if (flags.limit_down) {
+    loaded.config.limits_down = *flags.limit_down;
+    loaded.origins["limits.down"] = "--limit-down";
   }
   return loaded;
 }

@@ -91,6 +91,11 @@ struct Config {
   std::uint64_t memory_bytes_max = 128u << 20;
   /// Downloads that run at a time; the others wait.
   std::size_t transfers_max = 4;
+  /// Bytes a second of all transfers; 0: without bound.
+  std::uint64_t limits_up = 0;
+  std::uint64_t limits_down = 0;
+  /// Whether these leave out peers on the LAN.
+  bool limits_exempt_lan = true;
 
   log::Level log_level = log::Level::kWarn;
 

@@ -23,6 +23,8 @@ constexpr std::array<std::string_view, 4> kBeaconModes{"auto", "multicast", "bro
 constexpr std::array<std::string_view, 6> kLevels{"trace", "debug", "info", "warn", "error", "off"};
 /// Connections and peers. Source: base/limits.hpp; more than one process has descriptors for.
 constexpr std::uint64_t kCountMost = 100'000;
+/// Bytes a second.
+constexpr std::uint64_t kRateMost = std::uint64_t{1} << 40;
 
 std::optional<std::string> any_address(const Multiaddr&) { return std::nullopt; }
 
@@ -153,6 +155,12 @@ std::vector<Setting> make_settings() {
       &Config::memory_bytes_max, 64u << 20, std::uint64_t{64} << 30));
   add(k::count({"limits.transfers", kAfterRestart, "downloads at a time; the others wait"},
                &Config::transfers_max, 1, 64));
+  add(k::size({"limits.up", kAtOnce, "bytes a second that transfers may send; 0: no limit"},
+              &Config::limits_up, 0, kRateMost));
+  add(k::size({"limits.down", kAtOnce, "bytes a second that transfers may receive; 0: no limit"},
+              &Config::limits_down, 0, kRateMost));
+  add(k::flag({"limits.exempt_lan", kAtOnce, "these two leave peers on the local network out"},
+              &Config::limits_exempt_lan));
 
   add(k::word({"log.level", kAtOnce, "what is written to stderr"}, &Config::log_level, kLevels));
   return all;

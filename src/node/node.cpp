@@ -67,6 +67,7 @@ awaitable<Result<>> Node::start() {
   transfer::TransferConfig config;
   config.limits = options_.transfer;
   config.free_bytes_min = options_.free_bytes_min;
+  config.bandwidth = options_.bandwidth;
   config.notes = &keeper_;
   config.trusted = [this](const PeerId& peer) { return is_trusted(peer); };
   transfers_ =

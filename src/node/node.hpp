@@ -89,6 +89,7 @@ struct NodeOptions {
   swarm::SwarmConfig swarm;
   limits::Content content;
   limits::Transfer transfer;
+  transfer::BandwidthLimits bandwidth;
   /// Bytes that stay free on the volume of a download.
   std::uint64_t free_bytes_min = 64u << 20;
   KeeperOptions keeper;
@@ -113,6 +114,7 @@ struct NodeSettings {
   bool beacon_changed = false;
   bool exchange_changed = false;
   protocols::Audience measure = protocols::Audience::kLocal;
+  transfer::BandwidthLimits bandwidth;
 };
 
 /// What to fetch, as a person says it.

@@ -161,6 +161,7 @@ std::vector<DiscoveryView> Node::discovery() const {
 
 awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
   keeper_.configure(settings.manager);
+  if (transfers_) transfers_->set_bandwidth(settings.bandwidth);
   if (replicator_) replicator_->configure(settings.replication);
   if (bootstrap_ != nullptr) {
     bootstrap_->configure(settings.bootstrap_times);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Pause, resume and cancel of a running transfer."""
 import json
+import signal
 import unittest
 
 from harness import MIB, NOT_FOUND, OK, SystemTest, wait_for, write
@@ -78,6 +79,60 @@ class Transfers(SystemTest):
         self.expect(receiver.run("resume", transfer["id"]), OK)
         wait_for(lambda: self.state(receiver, transfer["id"]) == "completed", "the end", 60)
         self.assert_same_tree(source, self.folder / "out/things")
+
+    def limited(self, rate):
+        """A get of 96 MiB from a node that may send so much in a second; lines of progress."""
+        sender, receiver = self.node("a"), self.node("b").start()
+        self.limit(sender, rate)
+        sender.start()
+        self.connect(receiver, sender)
+        source = write(self.folder / "source/large.bin", 96 * MIB).parent
+        shared = self.share(sender, source, "things")
+        return sender, receiver.popen("get", shared["cid"], "--out", self.folder / "out")
+
+    def limit(self, node, rate):
+        node.home.mkdir(parents=True, exist_ok=True)
+        (node.home / "config.yaml").write_text(f"limits: {{up: {rate}, exempt_lan: false}}\n")
+
+    def until(self, command, condition):
+        for line in map(json.loads, command.stdout):
+            self.assertEqual(line["type"], "progress", line)
+            if condition(line):
+                return line
+        self.fail("the command ended before")
+
+    def test_a_limit_holds_and_a_change_of_it_counts_at_once(self):
+        sender, command = self.limited("4MiB")
+        first = self.until(command, lambda line: line["bytes_done"] > 0)
+        second = self.until(command, lambda line: line["elapsed"] > first["elapsed"] + 3)
+        passed = second["elapsed"] - first["elapsed"]
+        rate = (second["bytes_done"] - first["bytes_done"]) / passed
+        # What is under way when the time is taken, and the bucket, add a little.
+        self.assertLess(rate, 4 * MIB + 3 * MIB / passed)
+        self.assertLess(second["bytes_done"], 48 * MIB)
+        self.limit(sender, 0)
+        third = self.until(command, lambda line: line["bytes_done"] >= second["bytes_done"] + 24 * MIB)
+        self.assertLess(third["elapsed"] - second["elapsed"], 5, "it went on at the old rate")
+        out, _ = command.communicate(timeout=60)
+        self.assertEqual(command.returncode, OK, out)
+
+    def test_watch_shows_who_gives_how_much_until_ctrl_c(self):
+        receiver, _, command, transfer = self.begin()
+        watch = receiver.popen("transfers", "--watch")
+        for line in map(json.loads, watch.stdout):
+            self.assertEqual(line["type"], "transfers")
+            (entry,) = line["transfers"]
+            if entry["peers"] and entry["peers"][0]["bytes"] > 0:
+                break
+        self.assertEqual(entry["id"], transfer["id"])
+        self.assertEqual(entry["peers"][0]["id"], self.nodes[0].peer_id)
+        self.assertEqual(entry["priority"], "user")
+        self.assertIsNone(entry["reason"])
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=30)
+        self.assertEqual(watch.returncode, 130)
+        self.expect(receiver.run("cancel", transfer["id"]), OK)
+        command.communicate(timeout=30)
 
 
 if __name__ == "__main__":

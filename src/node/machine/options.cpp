@@ -47,6 +47,10 @@ std::vector<Multiaddr> bootstrap_peers(const Config& config) {
   return all;
 }
 
+transfer::BandwidthLimits bandwidth(const Config& config) {
+  return {config.limits_up, config.limits_down, config.limits_exempt_lan};
+}
+
 discovery::BootstrapTimes bootstrap_times(const Config& config) {
   discovery::BootstrapTimes times;
   times.min_peers = config.bootstrap_min_peers;
@@ -65,6 +69,7 @@ NodeSettings node_settings(const Config& before, const Config& after, const Path
   made.bootstrap = bootstrap_peers(after);
   made.bootstrap_times = bootstrap_times(after);
   made.measure = after.measure;
+  made.bandwidth = bandwidth(after);
   made.mdns = mdns_options(after);
   made.beacon = beacon_options(after);
   made.exchange = exchange_options(after);
@@ -106,6 +111,7 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
   made.keeper.heartbeat.interval = config.heartbeat_interval;
   made.download_dir = paths.data_dir;
   made.swarm.resources = &resources;
+  made.bandwidth = bandwidth(config);
   made.transfer.transfers_max = config.transfers_max;
   made.transfer.receive_bytes_max = std::min<std::size_t>(
       made.transfer.receive_bytes_max, static_cast<std::size_t>(config.memory_bytes_max * 3 / 8));
