@@ -144,6 +144,15 @@ awaitable<Result<std::optional<EntryChoice>>> Node::find_entry(std::string what,
     choice.listing.id = name.id;
     co_return std::optional(std::move(choice));
   }
+  if (const auto here = libraries_->find(what)) {
+    const auto shares =
+        co_await transfers_->find(what, std::move(from), runtime_.now() + kShareLookTime);
+    if (shares && shares->empty()) {
+      co_return fail(ErrorCode::kExists, fmt::format("'{}' is in a library here, at {}/{}, and no "
+                                                     "peer lists it",
+                                                     escape_for_display(what), here->folder, what));
+    }
+  }
   co_return std::optional<EntryChoice>();
 }
 
@@ -172,6 +181,8 @@ awaitable<Result<transfer::TransferId>> Node::fetch_entry(EntryChoice choice,
   request.directory = folder.settings.path;
   request.save_as = choice.listing.id;
   request.wait = kOwnWait;
+  request.audience = folder.settings.audience;
+  request.priority = transfer::Priority::kBackground;
   dial_sources(choice.peers);
   co_return co_await transfers_->start(std::move(request));
 }

@@ -171,6 +171,7 @@ awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
     WARREN_CO_TRY(const auto library, choose_library(wanted.library));
     if (library) {
       request.directory = library->settings.path;
+      request.audience = library->settings.audience;
     }
   }
   if (!wanted.directory.empty()) {

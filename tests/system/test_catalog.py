@@ -79,6 +79,8 @@ class Telling(CatalogTest):
         entry = self.ready(a, "quake")
         self.assertEqual((entry["own"], entry["peers"], entry["away"]), (True, [], False))
         self.assertIn("yours", self.expect(a.run("catalog", json_output=False), OK).out)
+        self.assertIn("games of a/quake",
+                      self.expect(a.run("get", "quake"), CONFLICT).result["error"]["message"])
 
     def test_what_a_peer_had_is_listed_while_it_is_away(self):
         a, b = self.pair()
