@@ -91,6 +91,9 @@ struct Config {
   std::uint64_t memory_bytes_max = 128u << 20;
   /// Downloads that run at a time; the others wait.
   std::size_t transfers_max = 4;
+  /// Of the archives of one entry.
+  std::uint64_t install_bytes_max = std::uint64_t{1} << 40;
+  std::size_t install_files_max = 1'000'000;
   /// Bytes a second of all transfers; 0: without bound.
   std::uint64_t limits_up = 0;
   std::uint64_t limits_down = 0;

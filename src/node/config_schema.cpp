@@ -155,6 +155,11 @@ std::vector<Setting> make_settings() {
       &Config::memory_bytes_max, 64u << 20, std::uint64_t{64} << 30));
   add(k::count({"limits.transfers", kAfterRestart, "downloads at a time; the others wait"},
                &Config::transfers_max, 1, 64));
+  add(k::size(
+      {"limits.install", kAfterRestart, "bytes that the archives of an entry may unpack to"},
+      &Config::install_bytes_max, 1u << 20, std::uint64_t{1024} << 40));
+  add(k::count({"limits.install_files", kAfterRestart, "files and folders that they may unpack to"},
+               &Config::install_files_max, 1, 10'000'000));
   add(k::size({"limits.up", kAtOnce, "bytes a second that transfers may send; 0: no limit"},
               &Config::limits_up, 0, kRateMost));
   add(k::size({"limits.down", kAtOnce, "bytes a second that transfers may receive; 0: no limit"},

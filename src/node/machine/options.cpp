@@ -103,6 +103,8 @@ NodeOptions node_options(const Config& config, const Paths& paths, resources::Ma
   made.bootstrap.times = bootstrap_times(config);
   made.database = paths.database_file();
   made.library.database = paths.state_dir + "/library.db";
+  made.library.install.bytes_max = config.install_bytes_max;
+  made.library.install.names_max = config.install_files_max;
   made.catalog.database = paths.state_dir + "/catalog.db";
   made.catalog.replication = {config.mode, replica_folder(config, paths.state_dir)};
   made.keeper.database =
