@@ -22,7 +22,7 @@ using runtime::awaitable;
 struct InstallerOptions {
   limits::Install limits;
   /// Returns when nobody reads the files below the absolute path any more. Nobody begins to while
-  /// an operation is under way (LibraryService::may_fetch). Unset: nobody ever reads them.
+  /// an operation is under way (LibraryService::audience). Unset: nobody ever reads them.
   std::function<awaitable<void>(std::string path)> leave;
 };
 

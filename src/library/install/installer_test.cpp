@@ -70,8 +70,8 @@ class InstallerTest : public testing::Test {
   static awaitable<void> forget() { co_return; }
   awaitable<void> leave(std::string path) {
     EXPECT_EQ(path, entry().string());
-    EXPECT_FALSE(service_->may_fetch("quake", library::test::kNeighbour));
-    EXPECT_FALSE(fs::exists(entry() / kIntentFile)) << "it begins before the readers have left";
+    EXPECT_EQ(service_->audience("quake"), nullptr);
+    EXPECT_FALSE(fs::exists(entry() / kMarkerPath)) << "it begins before the readers have left";
     ++left_;
     co_return;
   }
