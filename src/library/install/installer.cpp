@@ -195,6 +195,7 @@ awaitable<Result<Installed>> Installer::update(std::string id, Fetch fetch, Prog
   };
   WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), make_room));
   WARREN_CO_TRY_VOID(co_await fetch(place.path(), std::string(kNewFolder)));
+  if (options_.leave) co_await options_.leave(place.path() + "/" + std::string(kNewFolder));
   const auto check = [&]() -> Result<> {
     WARREN_TRY(const What what, place.files->look(kNewFolder));
     if (what == What::kFolder) return {};
