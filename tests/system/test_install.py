@@ -3,7 +3,6 @@
 ones, and with kill -9 in the middle."""
 import io
 import os
-import shutil
 import signal
 import tarfile
 import unittest
@@ -59,12 +58,15 @@ class Install(SystemTest):
         wait_for(lambda: (found := self.entry(node, entry))["work"] != "operation" and
                  found["installed"] == installed, f"installed: {installed}")
 
+    def make_big(self, path):
+        """An archive that takes a while."""
+        make_tar(path, {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(60)})
+
     def big_archive(self):
-        """One that takes a while: the entry's name."""
+        """An entry with one."""
         big = self.games / "big"
         big.mkdir()
-        blocks = {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(60)}
-        make_tar(big / "big.tar.gz", blocks)
+        self.make_big(big / "big.tar.gz")
         return big
 
     def test_install_and_uninstall(self):
@@ -218,14 +220,14 @@ class Install(SystemTest):
         self.settle(node)
         self.assertIn(describe(self.quake), (before, without))
 
-    def offer(self, version, archive):
+    def offer(self, version, archive, name="quake.zip"):
         """A node that has another version of quake."""
         games = self.folder / "others"
         (games / "quake").mkdir(parents=True)
         (games / "quake" / "version.ini").write_text(f"version = {version}\nname = Quake III\n")
         (games / "quake" / "new").mkdir()
         (games / "quake" / "new" / "readme").write_text("new")
-        archive(games / "quake" / "quake.zip")
+        archive(games / "quake" / name)
         node = self.library("b", games)
         return node, games / "quake"
 
@@ -256,6 +258,26 @@ class Install(SystemTest):
         again = self.expect(node.run("update", "quake"), CONFLICT).result
         self.assertIn("up to date", again["error"]["message"])
         self.assertEqual(self.expect(node.run("transfers"), OK).result["transfers"], [])
+
+    def test_kill_during_an_update(self):
+        other, theirs = self.offer("1.32", self.make_big, "quake.tar.gz")
+        node = self.library()
+        self.follow(node, other, "1.32")
+        self.expect(node.run("install", "quake"), OK)
+        local = describe(self.quake / "local")
+        running = node.popen("update", "quake")
+        staged = self.quake / ".local.installing" / "data"
+        wait_for(lambda: staged.exists() and len(os.listdir(staged)) > 5, "some files", 60)
+        node.kill()
+        running.communicate(timeout=30)
+        node.start()
+        self.wait_idle(node, True)
+        found = describe(self.quake)
+        self.assertEqual({path: what for path, what in found.items() if not path.startswith("local")},
+                         describe(theirs))
+        self.assertEqual(describe(self.quake / "local"), local)
+        self.expect(node.run("uninstall", "quake"), OK)
+        self.assertEqual(self.expect(node.run("install", "quake"), OK).result["files"], 60)
 
     def test_an_update_that_cannot_be_unpacked_leaves_local_alone(self):
         other, theirs = self.offer("1.32", lambda path: path.write_bytes(b"no archive"))

@@ -67,7 +67,7 @@ Result<Installer::Place> Installer::place_of(std::string_view id) const {
   const std::optional<EntryView> view = libraries_.find(id);
   if (!view) {
     return fail(ErrorCode::kNotFound, fmt::format("no library has an entry '{}'", id),
-                "'warren library list' names those that are here");
+                "'warren library list' names those that are here, 'warren get' fetches others");
   }
   Place place;
   place.id = id;

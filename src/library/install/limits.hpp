@@ -11,7 +11,7 @@ struct Install {
   /// Files, folders and links of all archives of an entry together.
   std::uint64_t names_max = 1'000'000;
   /// Bytes of all their paths, which are kept in memory while they are unpacked.
-  std::size_t path_bytes_max = 128u << 20;
+  std::size_t path_bytes_max = 64u << 20;
   /// Bytes of all files together, as they are unpacked.
   std::uint64_t bytes_max = std::uint64_t{1} << 40;
   /// Bytes that stay free on the disk. Source: quality statement TR-7.
