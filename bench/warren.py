@@ -27,7 +27,7 @@ class Node:
         self.home.mkdir(parents=True, exist_ok=True)
         with open(self.home / "up.log", "wb") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "--home", self.home, "up", "--no-mdns", "--listen", LISTEN],
+                [PROGRAM, "--home", self.home, "up", "--no-mdns", "--no-beacon", "--listen", LISTEN],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         running.append(self)
 

@@ -273,11 +273,11 @@ std::optional<EntryView> LibraryService::find(std::string_view id) const {
   return EntryView{*view->entry, folder->second.settings.path, view->work, problem_of(*view)};
 }
 
-bool LibraryService::may_fetch(std::string_view id, const peers::Visitor& visitor) const {
+const peers::AccessRule* LibraryService::audience(std::string_view id) const {
   const auto view = machine_.find(id);
-  if (!view) return false;
+  if (!view) return nullptr;
   const PublishedEntry& entry = view->entry->published;
-  return entry.listing.availability != Availability::kLocalOnly && entry.rule.allows(visitor);
+  return entry.listing.availability == Availability::kLocalOnly ? nullptr : &entry.rule;
 }
 
 Result<> LibraryService::scan(std::string_view path) {

@@ -81,9 +81,9 @@ class LibraryService {
   /// In order of id. Errors: kNotFound.
   Result<std::vector<EntryView>> entries(std::string_view path) const;
   std::optional<EntryView> find(std::string_view id) const;
-  /// Whether this peer may fetch what the entry was when it was last hashed: not while something
-  /// works on it, nor when it is for this machine alone.
-  bool may_fetch(std::string_view id, const peers::Visitor& visitor) const;
+  /// Who may fetch what the entry was when it was last hashed. Null: nobody, as while something
+  /// works on it, or when it is for this machine alone. Valid until the core thread goes on.
+  const peers::AccessRule* audience(std::string_view id) const;
 
   /// Scans and walks all of the folder, or of every one when the path is empty. Returns at once.
   /// Errors: kNotFound.

@@ -70,11 +70,16 @@ awaitable<Result<>> Node::start() {
   config.bandwidth = options_.bandwidth;
   config.notes = &keeper_;
   config.trusted = [this](const PeerId& peer) { return is_trusted(peer); };
+  config.entry_audience = [this](std::string_view id) { return libraries_->audience(id); };
+  config.may_place = [this](std::string_view directory, const content::Tree& tree,
+                            const std::optional<peers::AccessRule>& audience) {
+    return may_place(directory, tree, audience);
+  };
   transfers_ =
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));
+  WARREN_CO_TRY_VOID(co_await open_libraries());
   WARREN_CO_TRY_VOID(co_await transfers_->open());
 
-  WARREN_CO_TRY_VOID(co_await open_libraries());
   protocols::serve_ping(swarm_);
   serve_measurements(options_.measure);
   swarm_.on_connection([this](const swarm::ConnectionEvent& event) { on_connection(event); });

@@ -25,6 +25,7 @@
 #include "node/job.hpp"
 #include "node/node_types.hpp"
 #include "node/peer_keeper.hpp"
+#include "node/replica_pruning.hpp"
 #include "node/replication.hpp"
 #include "protocols/echo.hpp"
 #include "protocols/identify.hpp"
@@ -216,7 +217,9 @@ class Node final : private discovery::PeerSink {
   /// Errors: kLimited, kClosed; the rest is the job's result.
   Result<std::shared_ptr<ShareJob>> share(std::string path, std::string name,
                                           std::optional<peers::AccessRule> audience = {});
+  /// Begins to read a share, or an entry of a library, again. Errors: as share().
   Result<std::shared_ptr<VerifyJob>> verify(std::string name_or_cid);
+  Result<std::shared_ptr<VerifyJob>> verify_entry(std::string id);
   /// In order of name.
   awaitable<Result<std::vector<content::ShareInfo>>> shares();
   /// The files stay. Errors: kNotFound.
@@ -226,6 +229,11 @@ class Node final : private discovery::PeerSink {
   library::LibraryService& libraries() { return *libraries_; }
   /// "lan", "anyone", "trusted", or peers as find_peer() takes them. Errors: AccessRule::parse.
   Result<peers::AccessRule> parse_audience(std::string_view text) const;
+  /// Whether a download of `tree` for `audience` may stand in `directory`. Into a library goes
+  /// nothing with names that are this node's own, and nothing that those it is for may not have.
+  /// Errors: kDenied.
+  Result<> may_place(std::string_view directory, const content::Tree& tree,
+                     const std::optional<peers::AccessRule>& audience) const;
 
   // ------------------------------------------------------------------------------- install
   // Each begins an operation on an entry of a library here; only after start() succeeded. Errors:
@@ -245,6 +253,8 @@ class Node final : private discovery::PeerSink {
   catalog::CatalogService& catalog() { return *catalog_; }
   /// Errors: as CatalogStore::subscribe().
   awaitable<Result<>> subscribe(std::string pattern, bool on_demand);
+  /// Errors and Cancel: as prune_replicas().
+  awaitable<Result<PruneReport>> prune(PruneOptions options);
   /// What is fetched by itself. Only after start() succeeded.
   const ReplicatorView& replication() const;
 
@@ -324,7 +334,9 @@ class Node final : private discovery::PeerSink {
   awaitable<void> count_shares();
   awaitable<void> run_share(std::shared_ptr<ShareJob> job, std::string path, std::string name,
                             std::optional<peers::AccessRule> audience);
-  awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid);
+  using FindShare = std::function<Result<content::ShareInfo>(content::Store&)>;
+  Result<std::shared_ptr<VerifyJob>> begin_verify(FindShare find);
+  awaitable<void> run_verify(std::shared_ptr<VerifyJob> job, FindShare find);
   Result<> take_job_slot();
 
   runtime::Runtime& runtime_;

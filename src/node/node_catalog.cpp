@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "catalog/catalog_service.hpp"
+#include "catalog/patterns.hpp"
 #include "node/entry_choice.hpp"
 #include "node/escape.hpp"
 #include "node/node.hpp"
@@ -89,6 +90,23 @@ awaitable<Result<>> Node::subscribe(std::string pattern, bool on_demand) {
   WARREN_CO_TRY_VOID(co_await catalog_->subscribe({std::move(pattern), on_demand, now}));
   replicator_->look_again();
   co_return Result<>{};
+}
+
+awaitable<Result<PruneReport>> Node::prune(PruneOptions options) {
+  WARREN_CO_TRY(std::vector<std::string> patterns, co_await replicator_->patterns());
+  PruneHooks hooks;
+  hooks.wanted = [patterns = std::move(patterns)](std::string_view topic) {
+    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+      return pattern.empty() || catalog::topic_matches(pattern, topic);
+    });
+  };
+  hooks.connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
+  const std::string& set = replicator_->view().settings.folder;
+  auto real =
+      co_await runtime::run(runtime_.pool(), [&set] { return runtime::canonical_path(set); });
+  co_return co_await prune_replicas(runtime_, *catalog_store_, *libraries_,
+                                    real ? *std::move(real) : set, std::move(hooks),
+                                    std::move(options));
 }
 
 std::string Node::expected_version(std::string_view entry) const {

@@ -65,19 +65,28 @@ awaitable<void> Node::run_share(std::shared_ptr<ShareJob> job, std::string path,
 }
 
 Result<std::shared_ptr<Node::VerifyJob>> Node::verify(std::string name_or_cid) {
+  return begin_verify(
+      [name = std::move(name_or_cid)](content::Store& store) { return store.find_share(name); });
+}
+
+Result<std::shared_ptr<Node::VerifyJob>> Node::verify_entry(std::string id) {
+  return begin_verify([id = std::move(id)](content::Store& store) { return store.find_entry(id); });
+}
+
+Result<std::shared_ptr<Node::VerifyJob>> Node::begin_verify(FindShare find) {
   WARREN_TRY_VOID(take_job_slot());
   auto job = std::make_shared<VerifyJob>(runtime_);
-  if (!tasks_.spawn(run_verify(job, std::move(name_or_cid)))) {
+  if (!tasks_.spawn(run_verify(job, std::move(find)))) {
     --jobs_;
     return fail(ErrorCode::kClosed, "the node is shutting down");
   }
   return job;
 }
 
-awaitable<void> Node::run_verify(std::shared_ptr<VerifyJob> job, std::string name_or_cid) {
+awaitable<void> Node::run_verify(std::shared_ptr<VerifyJob> job, FindShare find) {
   const JobSlot slot(jobs_, job_progress_, job->shared_progress());
   auto verified =
-      co_await content::verify_share(runtime_, *store_, name_or_cid, job->shared_progress());
+      co_await content::verify(runtime_, *store_, std::move(find), job->shared_progress());
   job->finish(std::move(verified));
 }
 

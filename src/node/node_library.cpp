@@ -1,8 +1,11 @@
 // Node: its libraries.
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "library/install/installer.hpp"
 #include "library/reserved.hpp"
+#include "node/escape.hpp"
 #include "node/node.hpp"
 
 namespace warren::node {
@@ -35,7 +38,7 @@ awaitable<Result<Cid>> Node::hash_entry(std::string folder, std::string id) {
   const auto progress = std::make_shared<content::Progress>();
   const Stoppable stoppable(job_progress_, progress);
   co_return co_await content::import_entry(
-      runtime_, *store_, id, folder + "/" + id, view->entry.published.rule,
+      runtime_, *store_, id, folder + "/" + id,
       [](std::string_view name) { return library::is_reserved(name); }, progress);
 }
 
@@ -51,6 +54,43 @@ awaitable<void> Node::forget_entry(std::string id) {
 bool Node::is_trusted(const PeerId& peer) const {
   const peers::Peer* known = keeper_.book().find(peer);
   return known != nullptr && known->pinned;
+}
+
+/// How far an audience reaches. Lists and trusted peers are as far as each other: what may go to
+/// some peers only may not be passed on at all.
+static int reach_of(const std::optional<peers::AccessRule>& audience) {
+  if (!audience) return 0;
+  switch (audience->access) {
+    case peers::Access::kAnyone: return 3;
+    case peers::Access::kLan: return 2;
+    case peers::Access::kTrusted:
+    case peers::Access::kListed: break;
+  }
+  return 1;
+}
+
+Result<> Node::may_place(std::string_view directory, const content::Tree& tree,
+                         const std::optional<peers::AccessRule>& audience) const {
+  for (const library::FolderView& view : libraries_->folders()) {
+    const library::FolderSettings& settings = view.folder.settings;
+    const bool inside = directory == settings.path || directory.starts_with(settings.path + "/");
+    if (!inside) continue;
+    for (const content::Entry& entry : tree.entries) {
+      if (entry.path.find('/') != std::string::npos || !library::is_reserved(entry.path)) continue;
+      return fail(ErrorCode::kDenied,
+                  fmt::format("it has '{}' in it: no entry of a library may bring that",
+                              escape_for_display(entry.path)),
+                  "get it with --out, to another place");
+    }
+    if (reach_of(audience) < reach_of(settings.audience)) {
+      return fail(ErrorCode::kDenied,
+                  fmt::format("the peers that have it do not let it be passed on, and the library "
+                              "{} is for {}",
+                              settings.path, settings.audience.to_string()),
+                  "get it with --out, to another place");
+    }
+  }
+  return {};
 }
 
 Result<peers::AccessRule> Node::parse_audience(std::string_view text) const {

@@ -11,6 +11,12 @@ using peers::AccessRule;
 const AccessRule kAnyone{Access::kAnyone, {}};
 const AccessRule kTrusted{Access::kTrusted, {}};
 
+GetRequest by_root(const Cid& root) {
+  GetRequest request;
+  request.root = root;
+  return request;
+}
+
 AccessRule only(const PeerId& peer) { return {Access::kListed, {peer}}; }
 
 class DataAccessTest : public testing::Test {
@@ -31,9 +37,9 @@ class DataAccessTest : public testing::Test {
   std::unique_ptr<TestNode> server_ = net_.node(1, [this] {
     TransferConfig config;
     config.trusted = [this](const PeerId& peer) { return trusted_.contains(peer); };
-    config.may_fetch_entry = [this](std::string_view id, const peers::Visitor& visitor) {
+    config.entry_audience = [this](std::string_view id) {
       const auto rule = entries_.find(id);
-      return rule != entries_.end() && rule->second.allows(visitor);
+      return rule == entries_.end() ? nullptr : &rule->second;
     };
     return config;
   }());
@@ -157,6 +163,48 @@ TEST_F(DataAccessTest, OnePlaceThatAllowsItIsEnough) {
   EXPECT_EQ(peer_->get(root_).state, State::kCompleted);
   entries_.clear();
   EXPECT_EQ(raw.have(root_), Extent::kNone) << "on the same stream";
+}
+
+TEST_F(DataAccessTest, WhatIsForSomePeersAloneIsNotPassedOn) {
+  const auto third = net_.node(3);
+  third->connect(*peer_);
+  third->connect(*server_);
+  set(only(peer_->peer()));
+  const TransferId id = peer_->start_get(by_root(root_));
+  EXPECT_EQ(peer_->wait(id).state, State::kCompleted);
+  EXPECT_EQ(peer_->get(open_).state, State::kCompleted);
+  RawPeer raw(net_, *third, peer_->peer());
+  EXPECT_EQ(raw.have(open_), Extent::kComplete) << "for the LAN: that may go on";
+  EXPECT_EQ(raw.have(root_), Extent::kNone);
+  EXPECT_TRUE(refused(raw.ask(RangeRequest{root_, 0, 1})));
+  // Asking again does not widen it, also when nothing has to be fetched any more.
+  EXPECT_EQ(peer_->start_get(by_root(root_)), id);
+  EXPECT_EQ(peer_->wait(id).state, State::kCompleted);
+  EXPECT_EQ(raw.have(root_), Extent::kNone);
+  ASSERT_TRUE(sim::run(net_.world, peer_->manager().cancel(id)));
+  EXPECT_EQ(peer_->get(root_).state, State::kCompleted);
+  EXPECT_EQ(raw.have(root_), Extent::kNone);
+  // Who has it from one that lets it go on may pass it on.
+  ASSERT_TRUE(peer_->store().add_share(
+      "mine", **server_->store().imported(server_->store().find_share("thing")->id), WallTime{},
+      AccessRule{Access::kAnyone, {}}));
+  const auto holding = std::get<HoldingResponse>(raw.ask(HaveRequest{root_}));
+  EXPECT_EQ(holding.passing, Passing::kAnyone);
+}
+
+TEST_F(DataAccessTest, AHolderSaysToWhomItMayGoOn) {
+  RawPeer raw(net_, *peer_, server_->peer());
+  const auto passing = [&] {
+    return std::get<HoldingResponse>(raw.ask(HaveRequest{root_})).passing;
+  };
+  EXPECT_EQ(passing(), Passing::kLan);
+  set({Access::kAnyone, {}});
+  EXPECT_EQ(passing(), Passing::kAnyone);
+  set(only(peer_->peer()));
+  EXPECT_EQ(passing(), Passing::kNobody);
+  trusted_.insert(peer_->peer());
+  set(kTrusted);
+  EXPECT_EQ(passing(), Passing::kNobody);
 }
 
 }  // namespace

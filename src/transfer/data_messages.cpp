@@ -87,6 +87,7 @@ void put(pb::Response& out, const HoldingResponse& response) {
   holding.set_name(response.name);
   holding.set_leaf_count(response.leaf_count);
   holding.set_leaves(text_of(response.leaves));
+  holding.set_passing(static_cast<pb::Holding::Passing>(response.passing));
 }
 void put(pb::Response& out, const NodesResponse& response) {
   pb::Nodes& nodes = *out.mutable_nodes();
@@ -148,8 +149,11 @@ Result<Response> read_holding(const pb::Holding& holding) {
   if (holding.extent() < 0 || holding.extent() > 2) {
     return malformed("unknown extent " + std::to_string(static_cast<int>(holding.extent())));
   }
+  // A number of a later version is one more reason to be careful.
+  const bool known = holding.passing() >= 0 && holding.passing() <= 2;
   HoldingResponse response{static_cast<Extent>(holding.extent()), holding.name(),
-                           holding.leaf_count(), to_bytes(holding.leaves())};
+                           holding.leaf_count(), to_bytes(holding.leaves()),
+                           known ? static_cast<Passing>(holding.passing()) : Passing::kNobody};
   if (response.leaf_count > kLeavesMax) return malformed("too many leaves");
   const std::uint64_t wanted =
       response.extent == Extent::kPartial ? (response.leaf_count + 7) / 8 : 0;

@@ -62,11 +62,14 @@ struct FoundResponse {
 };
 
 enum class Extent : std::uint8_t { kNone = 0, kComplete = 1, kPartial = 2 };
+/// To whom what is got from a holder may be passed on.
+enum class Passing : std::uint8_t { kAnyone = 0, kLan = 1, kNobody = 2 };
 struct HoldingResponse {
   Extent extent = Extent::kNone;
   std::string name;
   std::uint64_t leaf_count = 0;
   Bytes leaves;  ///< kPartial: ceil(leaf_count / 8) bytes, leaf i is bit i % 8 of byte i / 8.
+  Passing passing = Passing::kAnyone;
   bool operator==(const HoldingResponse&) const = default;
 };
 

@@ -60,6 +60,7 @@ std::vector<ResponseVector> response_vectors() {
       {"120a08011204646174611807", HoldingResponse{Extent::kComplete, "data", 7, {}}},
       {"1208080218092202ff01", HoldingResponse{Extent::kPartial, "", 9, {0xff, 0x01}}},
       {"1200", HoldingResponse{}},
+      {"1206080118072802", HoldingResponse{Extent::kComplete, "", 7, {}, Passing::kNobody}},
       {"1a2c0a2a0a24" + cid + "10808010", NodesResponse{{{sample_cid(), 262'144}}}},
       {"2209080310021880808001", SegmentResponse{3, 2, 2'097'152, Missing::kNo}},
       {"2206080510012002", SegmentResponse{5, 1, 0, Missing::kChanged}},

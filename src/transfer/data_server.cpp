@@ -95,6 +95,17 @@ struct Source {
   }
 };
 
+// What a peer that may have it may do with it: a list of peers is no secret of theirs to share.
+Passing passing_of(const peers::AccessRule& audience) {
+  switch (audience.access) {
+    case peers::Access::kAnyone: return Passing::kAnyone;
+    case peers::Access::kLan: return Passing::kLan;
+    case peers::Access::kTrusted:
+    case peers::Access::kListed: break;
+  }
+  return Passing::kNobody;
+}
+
 // As many leaves from `first` on as fit into `bytes_max`.
 std::uint64_t batch_of(const content::Tree& tree, std::uint64_t first, std::uint64_t end,
                        std::size_t bytes_max) {
@@ -280,6 +291,7 @@ awaitable<Result<>> DataServer::answer(Session& session, const HaveRequest& requ
       holding.leaf_count = held.size();
       holding.leaves = to_bytes(held.bytes());
       holding.name = session.partial->name();
+      holding.passing = passing_of(session.partial->audience());
     }
     co_return co_await send(session, std::move(holding));
   }
@@ -287,11 +299,13 @@ awaitable<Result<>> DataServer::answer(Session& session, const HaveRequest& requ
   if (dataset) {
     holding.extent = Extent::kComplete;
     holding.leaf_count = (*dataset)->tree().leaves.size();
+    holding.passing = Passing::kNobody;
     const peers::Visitor visitor = visitor_of(session);
     for (const content::ShareInfo& place : session.places) {
-      if (!may_fetch(place, visitor)) continue;
-      holding.name = place.shared_as();
-      break;
+      const peers::AccessRule* audience = audience_of(place);
+      if (audience == nullptr || !audience->allows(visitor)) continue;
+      if (holding.name.empty()) holding.name = place.shared_as();
+      holding.passing = std::min(holding.passing, passing_of(*audience));
     }
   }
   co_return co_await send(session, std::move(holding));
@@ -502,10 +516,15 @@ peers::Visitor DataServer::visitor_of(const Session& session) const {
           hooks_.trusted && hooks_.trusted(peer)};
 }
 
-bool DataServer::may_fetch(const content::ShareInfo& place, const peers::Visitor& visitor) const {
+const peers::AccessRule* DataServer::audience_of(const content::ShareInfo& place) const {
   const std::string_view entry = place.entry_id();
-  if (entry.empty()) return place.audience.allows(visitor);
-  return hooks_.may_fetch_entry && hooks_.may_fetch_entry(entry, visitor);
+  if (entry.empty()) return &place.audience;
+  return hooks_.entry_audience ? hooks_.entry_audience(entry) : nullptr;
+}
+
+bool DataServer::may_fetch(const content::ShareInfo& place, const peers::Visitor& visitor) const {
+  const peers::AccessRule* audience = audience_of(place);
+  return audience != nullptr && audience->allows(visitor);
 }
 
 // Whether the peer may see the dataset at this moment, all of it or what a download has

@@ -35,8 +35,8 @@ struct ServerStats {
 struct ServerHooks {
   /// Whether a person gave the key of this peer. Unset: of none.
   std::function<bool(const PeerId&)> trusted;
-  /// Whether this peer may fetch the entry `id` of a library now. Unset: nobody may.
-  std::function<bool(std::string_view id, const peers::Visitor& visitor)> may_fetch_entry;
+  /// Who may fetch the entry `id` of a library now; null, or unset: nobody. Read at once.
+  std::function<const peers::AccessRule*(std::string_view id)> entry_audience;
   /// A download of the dataset that this peer may see, as far as it is; null when there is none.
   /// Unset: none.
   std::function<awaitable<std::shared_ptr<PartialDataset>>(Cid root, peers::Visitor visitor)>
@@ -88,6 +88,7 @@ class DataServer {
   awaitable<Result<>> refuse(Session& session, RefusalReason reason, std::string text);
   awaitable<Result<>> send_nodes(Session& session, std::vector<content::NodeBlock> nodes);
   peers::Visitor visitor_of(const Session& session) const;
+  const peers::AccessRule* audience_of(const content::ShareInfo& place) const;
   bool may_fetch(const content::ShareInfo& place, const peers::Visitor& visitor) const;
   awaitable<Result<>> find_visible(Session& session, Cid root);
   awaitable<Result<std::shared_ptr<const content::Dataset>>> dataset_of(Session& session, Cid root);

@@ -107,6 +107,8 @@ awaitable<Result<>> Download::main_steps() {
   WARREN_CO_TRY_VOID(co_await resolve());
   WARREN_CO_TRY_VOID(co_await load_tree());
   WARREN_CO_TRY(const bool complete, co_await already_there());
+  // Nobody was asked whether it may be passed on.
+  if (complete && !obeyed_) record_.audience.reset();
   if (!complete) {
     WARREN_CO_TRY_VOID(co_await prepare());
     WARREN_CO_TRY_VOID(co_await move_data());
@@ -173,6 +175,7 @@ awaitable<Result<>> Download::load_tree() {
     if (!known) co_return fail(std::move(known).error());
   }
   tree_ = *known;
+  WARREN_CO_TRY_VOID(may_stand());
   record_.bytes_total = tree_->bytes_total;
   count_files();
   // What the bitmap is about has to be known before there is a bitmap.
@@ -234,7 +237,24 @@ awaitable<Result<>> Download::fetch_tree_from(Source& source, content::TreeReade
   const Duration first = kFirstNodesTime * std::int64_t{source.failures + 1};
   const Result<> fetched = co_await session->fetch_tree(record_.root, reader, first, kMessageTime);
   dataset_is_bad = session->dataset_is_bad();
+  if (fetched) obey(source);
   co_return fetched;
+}
+
+// Something of what is here came from this peer: it is passed on no further than it allows.
+void Download::obey(const Source& source) {
+  obeyed_ = true;
+  if (!record_.audience || source.holding.passing == Passing::kAnyone) return;
+  if (source.holding.passing == Passing::kNobody) {
+    record_.audience.reset();
+  } else if (record_.audience->access == peers::Access::kAnyone) {
+    record_.audience->access = peers::Access::kLan;
+  }
+}
+
+Result<> Download::may_stand() const {
+  const auto& may_place = context_.config.may_place;
+  return may_place ? may_place(directory_, *tree_, record_.audience) : Result<>{};
 }
 
 // ------------------------------------------------------------------------------- where it goes
@@ -419,6 +439,7 @@ std::string Download::bad_peers_text() const {
 
 awaitable<Result<>> Download::place() {
   set_phase(Phase::kPlacing, "the disk");
+  WARREN_CO_TRY_VOID(may_stand());
   // So that no chunk is fetched again if this is the moment at which the power goes.
   WARREN_CO_TRY_VOID(co_await commit(false));
   co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });

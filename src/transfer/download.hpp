@@ -135,6 +135,8 @@ class Download {
   awaitable<Result<>> resolve();
   awaitable<Result<>> load_tree();
   awaitable<Result<>> fetch_tree();
+  void obey(const Source& source);
+  Result<> may_stand() const;
   awaitable<Result<>> fetch_tree_from(Source& source, content::TreeReader& reader,
                                       bool& dataset_is_bad);
   Result<> decide_name(const std::string& shared_as);
@@ -220,6 +222,7 @@ class Download {
   bool yields_ = false;
   bool fruitless_ = false;  ///< A source failed, and nothing has come since.
 
+  bool obeyed_ = false;  ///< A source has said to whom it may be passed on.
   Phase phase_ = Phase::kResolving;
   std::string waiting_for_;
   bool stopping_ = false;

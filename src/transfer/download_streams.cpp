@@ -21,6 +21,8 @@ constexpr std::uint32_t kLaneFailuresMax = 8;  // In a row, over all streams of 
 constexpr std::uint64_t kSlowestBytesPerSecond = 64u << 10;
 // How often a stream that waits for a buffer says that it lives.
 constexpr auto kBufferPatience = 1s;
+// Who waits so long for a piece is held up by the limit.
+constexpr auto kLimitedTime = 100ms;
 
 }  // namespace
 
@@ -185,10 +187,11 @@ awaitable<Result<Duration>> Download::wait_for_limit(const Lane& lane, const Ask
     if (may) break;
     if (may.error().code() != ErrorCode::kTimedOut) co_return fail(may.error());
     // It is no fault of the source.
-    limited_at_ = runtime_.now();
     feed(events::Arrived{asked.ask.request, 0});
   }
-  co_return runtime_.now() - began;
+  const Duration waited = runtime_.now() - began;
+  if (waited > kLimitedTime) limited_at_ = runtime_.now();
+  co_return waited;
 }
 
 awaitable<void> Download::write_task(Source& source, std::shared_ptr<Asked> asked, Buffer buffer,
@@ -212,6 +215,7 @@ void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std
   std::uint64_t leaf = first;
   const std::uint64_t end = first + result.written;
   std::uint64_t new_bytes = 0;
+  obey(source);
   result.bad.push_back(end);  // The end of the last run of good ones.
   for (const std::uint64_t bad : result.bad) {
     if (leaf < bad) fruitless_ = false;

@@ -25,6 +25,7 @@ class TransferManager::Impl {
   awaitable<Result<>> open();
   awaitable<void> close();
   awaitable<Result<TransferId>> start(GetRequest request);
+  awaitable<Result<TransferId>> start_alone(GetRequest request);
   awaitable<Result<>> pause(TransferId id);
   awaitable<Result<>> resume(TransferId id);
   awaitable<Result<>> cancel(TransferId id);
@@ -94,6 +95,8 @@ class TransferManager::Impl {
   std::size_t running_ = 0;        ///< Runs of any priority.
   std::size_t running_users_ = 0;  ///< Of these, not in the background.
   runtime::WaitList slots_;
+  bool starting_ = false;
+  runtime::WaitList start_free_;
   bool closing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   runtime::TaskGroup tasks_;

@@ -7,6 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "content/tree.hpp"
+#include "peers/access_rule.hpp"
 #include "runtime/wait_list.hpp"
 #include "transfer/destination.hpp"
 #include "transfer/leaf_set.hpp"
@@ -30,6 +31,9 @@ class PartialDataset {
   const std::string& name() const noexcept { return paths_.final_name; }
 
   // Core thread.
+  /// Who may have it. At first nobody.
+  const peers::AccessRule& audience() const noexcept { return audience_; }
+  void set_audience(const peers::AccessRule& audience) { audience_ = audience; }
   const LeafSet& held() const noexcept { return held_; }
   void add(std::uint64_t leaf) {
     if (held_.add(leaf)) changed_.notify_all();
@@ -50,6 +54,7 @@ class PartialDataset {
  private:
   std::shared_ptr<const content::Tree> tree_;
   DestinationPaths paths_;
+  peers::AccessRule audience_{peers::Access::kListed, {}};
   LeafSet held_;
   runtime::WaitList changed_;
 };

@@ -129,7 +129,7 @@ TransferManager::Impl::Impl(runtime::Runtime& runtime, swarm::Swarm& swarm, cont
       config_(std::move(config)),
       bandwidth_(runtime, config_.bandwidth),
       server_(runtime, store, config_.limits,
-              {config_.trusted, config_.may_fetch_entry,
+              {config_.trusted, config_.entry_audience,
                [this](Cid root, peers::Visitor visitor) {
                  return find_partial(root, std::move(visitor));
                },
@@ -137,6 +137,7 @@ TransferManager::Impl::Impl(runtime::Runtime& runtime, swarm::Swarm& swarm, cont
       buffers_(runtime, content::kLeafBytesMax,
                std::max<std::size_t>(1, config_.limits.receive_bytes_max / content::kLeafBytesMax)),
       slots_(runtime),
+      start_free_(runtime),
       tasks_(runtime, kTasksMax) {}
 
 awaitable<Result<>> TransferManager::Impl::open() {
@@ -190,7 +191,20 @@ void TransferManager::Impl::launch(const std::shared_ptr<Entry>& entry) {
 
 // ------------------------------------------------------------------------------------- commands
 
+// One at a time: two that want the same thing in the same place are one transfer.
 awaitable<Result<TransferId>> TransferManager::Impl::start(GetRequest request) {
+  while (starting_) {
+    const runtime::Wake wake = co_await start_free_.wait_until(kNever);
+    if (wake == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+  }
+  starting_ = true;
+  auto started = co_await start_alone(std::move(request));
+  starting_ = false;
+  start_free_.notify_one();
+  co_return started;
+}
+
+awaitable<Result<TransferId>> TransferManager::Impl::start_alone(GetRequest request) {
   WARREN_CO_TRY_VOID(check(request));
   std::string directory = std::move(request.directory);
   const auto real = co_await runtime::run(
@@ -209,9 +223,12 @@ awaitable<Result<TransferId>> TransferManager::Impl::start(GetRequest request) {
     // What a person wants stays so; the node itself does not change that.
     const bool background = request.priority == Priority::kBackground;
     if (!background || (*same)->record.background) {
-      (*same)->record.audience = request.audience;
-      (*same)->record.background = background;
-      if ((*same)->download) (*same)->download->set_terms(request.audience, background);
+      TransferRecord& record = (*same)->record;
+      // What peers have narrowed stays so.
+      const bool narrowed = !((*same)->download ? (*same)->download->record() : record).audience;
+      record.audience = narrowed ? std::nullopt : request.audience;
+      record.background = background;
+      if ((*same)->download) (*same)->download->set_terms(record.audience, background);
       slots_.notify_all();
     }
     const auto id = static_cast<TransferId>((*same)->record.id);

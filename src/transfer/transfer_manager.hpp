@@ -39,8 +39,13 @@ struct TransferConfig {
   std::function<std::vector<PeerId>()> peers;
   /// Whether a person gave the key of this peer. Unset: of none.
   std::function<bool(const PeerId&)> trusted;
-  /// Whether a peer may fetch the entry `id` of a library now. Unset: nobody may.
-  std::function<bool(std::string_view id, const peers::Visitor& visitor)> may_fetch_entry;
+  /// Who may fetch the entry `id` of a library now; null, or unset: nobody. Read at once.
+  std::function<const peers::AccessRule*(std::string_view id)> entry_audience;
+  /// Whether a download of `tree` may stand in `directory`, given who may have it from here; asked
+  /// when the tree is known and before it gets its final name. Unset: it may.
+  std::function<Result<>(std::string_view directory, const content::Tree& tree,
+                         const std::optional<peers::AccessRule>& audience)>
+      may_place;
   /// Told of peers; outlives the manager. Null: nobody.
   PeerNotes* notes = nullptr;
   BandwidthLimits bandwidth;
@@ -99,7 +104,7 @@ class TransferManager {
   void on_state_changed(std::function<void(TransferId)> listener);
 
   /// Returns when nobody is given anything of the entry in the folder `path` any more; call it when
-  /// TransferConfig::may_fetch_entry refuses it to all.
+  /// TransferConfig::entry_audience gives it to nobody.
   awaitable<void> leave(std::string path);
 
   /// Stops everything; what is active stays so and goes on after the next open(). Waits for files

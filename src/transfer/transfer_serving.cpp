@@ -23,13 +23,13 @@ awaitable<std::shared_ptr<PartialDataset>> TransferManager::Impl::find_partial(
   }
   for (const std::shared_ptr<Entry>& entry : found) {
     if (entry->gone) continue;
-    if (entry->download) {
-      if (auto partial = entry->download->partial()) co_return partial;
-      continue;
-    }
-    auto partial = entry->resting.lock();
-    if (!partial) partial = co_await load_partial(entry);
-    if (partial) co_return partial;
+    auto partial = entry->download ? entry->download->partial() : entry->resting.lock();
+    if (!partial && !entry->download) partial = co_await load_partial(entry);
+    if (!partial) continue;
+    const TransferRecord& record = entry->download ? entry->download->record() : entry->record;
+    if (!record.audience || !record.audience->allows(visitor)) continue;
+    partial->set_audience(*record.audience);
+    co_return partial;
   }
   co_return nullptr;
 }

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import test_catalog
-from harness import CONFLICT, MIB, NOT_FOUND, OK, USAGE, describe, wait_for, write
+from harness import CONFLICT, DENIED, MIB, NOT_FOUND, OK, USAGE, describe, wait_for, write
 
 
 class Scenarios(test_catalog.CatalogTest):
@@ -215,6 +215,37 @@ class Scenarios(test_catalog.CatalogTest):
         self.expect(b.run("library", "prune", "--force"), OK)
         self.assertEqual(list(replicas.glob("*")), [], "nothing is left, hidden or not")
         self.expect(b.run("library", "prune", "rain"), NOT_FOUND)
+
+    def test_what_is_for_some_alone_does_not_go_on_by_itself(self):
+        a, b, c = self.started("abc")
+        self.connect(b, a)
+        self.connect(c, b)
+        secret = self.library(a, "secret", "--for", b.peer_id)
+        plan = self.entry(secret, "plan")
+        cid = self.ready(b, "plan")["cid"]
+        mine = self.library(b, "mine")
+        refused = self.expect(b.run("get", "plan"), DENIED).result["error"]
+        self.assertIn("do not let it be passed on", refused["message"])
+        self.assertEqual(list(mine.glob("*")), [])
+        self.expect(b.run("get", "plan", "--out", self.folder / "out"), OK)
+        self.assertEqual(describe(self.folder / "out" / "plan"), describe(plan))
+        stolen = c.run("get", cid, "--out", self.folder / "stolen", "--wait", "1")
+        self.assertNotEqual(stolen.code, OK, str(stolen))
+        self.assertEqual(self.catalog(c), {})
+
+    def test_nobody_brings_an_entry_what_belongs_to_the_node(self):
+        a, b = self.pair()
+        evil = self.folder / "evil"
+        write(evil / "local" / "game", 1000)
+        (evil / ".warren.json").write_text('{"v":1,"intent":"uninstalling","sentinel":""}')
+        cid = self.share(a, evil, "evil")["cid"]
+        mine = self.library(b, "mine")
+        for words in (["--library", mine.name], ["--out", mine]):
+            refused = self.expect(b.run("get", cid, *words), DENIED).result["error"]
+            self.assertIn("no entry of a library may bring that", refused["message"])
+        self.assertEqual(list(mine.glob("[!.]*")), [])
+        self.expect(b.run("get", cid, "--out", self.folder / "out"), OK)
+        self.assertEqual(describe(self.folder / "out" / "evil"), describe(evil))
 
     def test_odd_things_in_a_catalog(self):
         a, b = self.pair()
