@@ -53,6 +53,8 @@ COMMANDS = [
     (["library", "list"], OK),
     (["library", "show", "nothing"], NOT_FOUND),
     (["library", "scan", "--wait", "20"], OK),
+    (["library", "verify", "nothing"], NOT_FOUND),
+    (["library", "prune", "--dry-run"], OK),
     (["install", "nothing"], NOT_FOUND),
     (["update", "nothing"], NOT_FOUND),
     (["uninstall", "nothing"], NOT_FOUND),
