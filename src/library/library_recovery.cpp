@@ -40,6 +40,7 @@ awaitable<void> LibraryService::recover_entries() {
     recovery_failures_[id] = {runtime_.now(), recovered.error().message()};
   }
   recovering_ = false;
+  wake();
 }
 
 std::string LibraryService::problem_of(const LibraryMachine::View& view) const {

@@ -296,7 +296,7 @@ Result<> LibraryService::scan(std::string_view path) {
 }
 
 awaitable<Result<>> LibraryService::wait_settled(TimePoint deadline) {
-  while (!machine_.is_settled()) {
+  while (!machine_.is_settled() || recovering_) {
     const runtime::Wake how = co_await progress_.wait_until(deadline);
     if (how == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
     if (!open_) co_return fail(ErrorCode::kClosed, "the libraries are closed");

@@ -88,7 +88,8 @@ class LibraryService {
   /// Scans and walks all of the folder, or of every one when the path is empty. Returns at once.
   /// Errors: kNotFound.
   Result<> scan(std::string_view path);
-  /// Waits until everything is looked at, hashed and written. Errors: kTimedOut, kCancelled.
+  /// Waits until everything is looked at, what was left behind ended, all hashed and written.
+  /// Errors: kTimedOut, kCancelled.
   awaitable<Result<>> wait_settled(TimePoint deadline);
 
   /// While it lives, what the disk says of the entry is not believed: something works on it.
