@@ -40,6 +40,16 @@ Offered newer_of(const library::Listing& here, std::vector<catalog::Offer> offer
   return offered;
 }
 
+/// An error of choose_entry(), whose hint says how to get one of several.
+Error for_update(const Error& error) {
+  constexpr std::string_view kGet = "warren get ";
+  std::string hint = error.hint();
+  for (std::size_t at = hint.find(kGet); at != std::string::npos; at = hint.find(kGet, at)) {
+    hint.replace(at, kGet.size(), "warren update ");
+  }
+  return {error.code(), error.message(), std::move(hint)};
+}
+
 }  // namespace
 
 template <class Run>
@@ -116,10 +126,10 @@ awaitable<Result<EntryChoice>> Node::find_newer(std::string entry) {
                      fmt::format("name another version to get that: 'warren update {}@VERSION'",
                                  shell_word(name.id)));
     }
-    WARREN_CO_TRY(EntryChoice choice,
-                  choose_entry(name, offered.newer, expected_version(name.id),
-                               [this](const PeerId& peer) { return name_for_person(peer); }));
-    choice.listing.id = name.id;
+    auto choice = choose_entry(name, offered.newer, expected_version(name.id),
+                               [this](const PeerId& peer) { return name_for_person(peer); });
+    if (!choice) co_return fail(for_update(choice.error()));
+    choice->listing.id = name.id;
     co_return choice;
   }
   co_return fail(ErrorCode::kNotFound,
