@@ -222,13 +222,13 @@ class Install(SystemTest):
 
     def offer(self, version, archive, name="quake.zip"):
         """A node that has another version of quake."""
-        games = self.folder / "others"
+        games = self.folder / f"others-{version}"
         (games / "quake").mkdir(parents=True)
         (games / "quake" / "version.ini").write_text(f"version = {version}\nname = Quake III\n")
         (games / "quake" / "new").mkdir()
         (games / "quake" / "new" / "readme").write_text("new")
         archive(games / "quake" / name)
-        node = self.library("b", games)
+        node = self.library(f"b-{version}", games)
         return node, games / "quake"
 
     def follow(self, node, other, version):
@@ -258,6 +258,22 @@ class Install(SystemTest):
         again = self.expect(node.run("update", "quake"), CONFLICT).result
         self.assertIn("up to date", again["error"]["message"])
         self.assertEqual(self.expect(node.run("transfers"), OK).result["transfers"], [])
+
+    def test_an_update_takes_the_version_that_is_named(self):
+        node = self.library()
+        for version in ("1.30", "1.32", "1.33"):
+            other, _ = self.offer(version, lambda path: make_zip(path, {"run": "another"}))
+            self.follow(node, other, version)
+        choice = self.expect(node.run("update", "quake"), CONFLICT).result["error"]
+        self.assertIn("warren update quake@1.32", choice["hint"])
+        self.assertNotIn("1.30", choice["hint"])
+        self.expect(node.run("update", "quake@1.33"), OK)
+        self.assertIn("1.33", (self.quake / "version.ini").read_text())
+        self.assertFalse((self.quake / "local").exists())
+        older = self.expect(node.run("update", "quake"), CONFLICT).result["error"]
+        self.assertIn("up to date", older["message"])
+        self.expect(node.run("update", "quake@1.30"), OK)
+        self.assertIn("1.30", (self.quake / "version.ini").read_text())
 
     def test_kill_during_an_update(self):
         other, theirs = self.offer("1.32", self.make_big, "quake.tar.gz")
