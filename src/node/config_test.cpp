@@ -64,12 +64,19 @@ TEST(Config, EveryKeyIsRead) {
       "  timeout: 1s\n"
       "  capacity: 10GiB\n"
       "  price: 7\n"
+      "mode: selective\n"
+      "library: {replica: /srv/replica}\n"
       "exchange: {enabled: false}\n"
       "heartbeat: {interval: 10s}\n"
       "limits:\n"
       "  connections: 32\n"
       "  memory: 64MiB\n"
       "  transfers: 2\n"
+      "  install: 3GiB\n"
+      "  install_files: 11\n"
+      "  up: 1MiB\n"
+      "  down: 2MiB\n"
+      "  exempt_lan: false\n"
       "log:\n"
       "  level: debug\n");
   EXPECT_EQ(config.profile, swarm::Profile::kBridge);
@@ -102,6 +109,13 @@ TEST(Config, EveryKeyIsRead) {
   EXPECT_EQ(config.connections_max, 32u);
   EXPECT_EQ(config.memory_bytes_max, 64u << 20);
   EXPECT_EQ(config.transfers_max, 2u);
+  EXPECT_EQ(config.install_bytes_max, std::uint64_t{3} << 30);
+  EXPECT_EQ(config.install_files_max, 11u);
+  EXPECT_EQ(config.limits_up, 1u << 20);
+  EXPECT_EQ(config.limits_down, 2u << 20);
+  EXPECT_FALSE(config.limits_exempt_lan);
+  EXPECT_EQ(config.mode, catalog::Mode::kSelective);
+  EXPECT_EQ(config.library_replica, "/srv/replica");
   EXPECT_EQ(config.log_level, log::Level::kDebug);
   for (const Setting& setting : settings()) {
     if (setting.key == "dht.enabled") continue;  // One value alone is taken.
@@ -132,8 +146,8 @@ TEST(Config, AnUnknownKeyIsRefusedWithItsPlaceAndTheNearestOne) {
             "config.yaml:1:1: unknown key 'limit'; did you mean 'limits'?");
   EXPECT_EQ(error_of("log:\n  level: warn\nzebra: 1\n"),
             "config.yaml:3:1: unknown key 'zebra'; known here: beacon, bootstrap, "
-            "connection_manager, dht, exchange, heartbeat, limits, log, mdns, p2p, peer_store, "
-            "profile");
+            "connection_manager, dht, exchange, heartbeat, library, limits, log, mdns, mode, p2p, "
+            "peer_store, profile");
   EXPECT_EQ(error_of("limits:\n  target_peers: 2\n"),
             "config.yaml:2:3: unknown key 'target_peers'; did you mean "
             "'connection_manager.target_peers'?");

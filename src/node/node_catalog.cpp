@@ -120,7 +120,7 @@ std::string Node::expected_version(std::string_view entry) const {
 /// The library that a person means; without a name the only one, if there is one.
 Result<std::optional<library::Folder>> Node::choose_library(std::string_view name) const {
   std::vector<library::Folder> fitting;
-  const std::string& replicas = replicator_->view().settings.folder;
+  const std::string& replicas = replicator_->library();
   for (library::FolderView& view : libraries_->folders()) {
     const std::string& path = view.folder.settings.path;
     const bool meant =

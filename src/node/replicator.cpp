@@ -70,9 +70,17 @@ void Replicator::look_again() { wake_->notify(); }
 
 awaitable<void> Replicator::stop() { co_await tasks_.join(); }
 
+awaitable<void> Replicator::find_library() {
+  const std::string path = view_.settings.folder;
+  auto look = [&path] { return runtime::canonical_path(path); };
+  const auto real = co_await runtime::run(runtime_.pool(), std::move(look));
+  library_ = real ? *real : path;
+}
+
 awaitable<void> Replicator::run() {
   for (;;) {
     TimePoint next = kNever;
+    co_await find_library();
     if (view_.settings.mode != catalog::Mode::kProxy) {
       const auto passed = co_await pass(generation_);
       if (!passed && passed.error().code() == ErrorCode::kCancelled) co_return;
@@ -179,17 +187,14 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
 }
 
 awaitable<Result<library::Folder>> Replicator::library_folder() {
-  const std::string& path = view_.settings.folder;
-  auto make = [path]() -> Result<std::string> {
-    WARREN_TRY_VOID(ensure_directory(path));
-    return runtime::canonical_path(path);
-  };
-  WARREN_CO_TRY(const std::string real, co_await runtime::run(runtime_.pool(), std::move(make)));
+  auto make = [path = view_.settings.folder] { return ensure_directory(path); };
+  WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(make)));
+  co_await find_library();
   for (const library::FolderView& view : libraries_.folders()) {
-    if (view.folder.settings.path == real) co_return view.folder;
+    if (view.folder.settings.path == library_) co_return view.folder;
   }
   library::FolderSettings settings;
-  settings.path = real;
+  settings.path = library_;
   co_return co_await libraries_.add_folder(std::move(settings));
 }
 

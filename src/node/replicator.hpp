@@ -43,6 +43,8 @@ class Replicator {
   /// There may be something to fetch: the catalog or the subscriptions have changed.
   void look_again();
   const ReplicatorView& view() const { return view_; }
+  /// The folder of the settings as libraries know it: without symlinks, once it is there.
+  const std::string& library() const { return library_; }
   /// Topics of what the mode fetches; an empty one: every topic. Errors: of the database.
   awaitable<Result<std::vector<std::string>>> patterns();
   /// What is under way goes on when the node runs again. Cancel: unsafe.
@@ -50,6 +52,7 @@ class Replicator {
 
  private:
   awaitable<void> run();
+  awaitable<void> find_library();
   awaitable<Result<>> pass(std::uint64_t generation);
   awaitable<Result<library::Folder>> library_folder();
   awaitable<Result<>> consider(std::string id, library::Folder folder, std::uint64_t generation);
@@ -70,6 +73,7 @@ class Replicator {
   transfer::TransferManager& transfers_;
   Hooks hooks_;
   ReplicatorView view_;
+  std::string library_;
   std::uint64_t generation_ = 0;  ///< Of the settings.
   struct Tried {
     Cid root;
