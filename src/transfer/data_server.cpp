@@ -22,6 +22,8 @@ constexpr std::uint64_t kLeavesPerSegment = 4096;
 constexpr std::size_t kHoldingBytesMax = 1024;  // Of a Holding without its bitmap.
 constexpr auto kHoldBackTime = 5s;              // An answer that would say nothing new.
 constexpr auto kOlderStillTime = 2s;
+// Written at a time: a peer that takes so much in serve_time_max is slow, and no more.
+constexpr std::size_t kPieceBytesMax = 256u << 10;
 
 // A part of a batch: leaves that lie in the buffer from `offset` on, or are missing.
 struct Piece {
@@ -477,7 +479,7 @@ awaitable<Result<>> DataServer::send(Session& session, Response response) {
 awaitable<Result<>> DataServer::send_bytes(Session& session, SharedBytes bytes) {
   const Multiaddr& remote = session.stream.connection->info().remote_address;
   for (std::size_t at = 0; at < bytes.size();) {
-    std::size_t piece = bytes.size() - at;
+    std::size_t piece = std::min(bytes.size() - at, kPieceBytesMax);
     RateLimit* limit = hooks_.bandwidth == nullptr ? nullptr : hooks_.bandwidth->up(remote);
     if (limit != nullptr) {
       piece = std::min<std::size_t>(piece, limit->piece_bytes());

@@ -100,6 +100,7 @@ class Download {
     std::size_t jobs = 0;    ///< Batches being verified and written.
     bool received = false;   ///< Nothing more will come.
     bool broken = false;
+    bool limited = false;    ///< It waits for our own limit.
     bool abandoned = false;  ///< The scheduler does not wait for it any more.
   };
   // One stream to a source, and the requests that were sent on it in order.
@@ -194,8 +195,7 @@ class Download {
   bool others_take(const Source& source) const;
   awaitable<Result<>> lane_step(Source& source, Lane& lane);
   awaitable<Result<>> receive_segment(Source& source, Lane& lane, std::shared_ptr<Asked> asked);
-  awaitable<Result<Duration>> wait_for_limit(const Lane& lane, const Asked& asked,
-                                             std::size_t bytes);
+  awaitable<Result<Duration>> wait_for_limit(RateLimit& limit, Asked& asked, std::size_t bytes);
   awaitable<Result<>> receive_batch(Source& source, Lane& lane, std::shared_ptr<Asked> asked,
                                     std::uint64_t count, std::size_t bytes);
   awaitable<void> write_task(Source& source, std::shared_ptr<Asked> asked, Buffer buffer,

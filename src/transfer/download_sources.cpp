@@ -358,13 +358,13 @@ void Download::on_action(const actions::SetTimer& action) {
   wake_->notify();
 }
 
-// A slow disk is no fault of the sources.
+// A slow disk or our own limit is no fault of the sources.
 void Download::keep_alive() {
-  std::vector<RequestId> writing;
+  std::vector<RequestId> ours;
   for (const auto& [id, asked] : asked_) {
-    if (asked->jobs > 0) writing.push_back(id);
+    if (asked->jobs > 0 || asked->limited) ours.push_back(id);
   }
-  for (const RequestId id : writing) feed(events::Arrived{id, 0});
+  for (const RequestId id : ours) feed(events::Arrived{id, 0});
 }
 
 }  // namespace warren::transfer

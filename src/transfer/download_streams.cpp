@@ -150,7 +150,7 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
     std::size_t piece = std::min(bytes - at, kPieceBytes);
     if (RateLimit* limit = context_.bandwidth.down(lane.session->remote_address())) {
       piece = std::min<std::size_t>(piece, limit->piece_bytes());
-      WARREN_CO_TRY(const Duration waited, co_await wait_for_limit(lane, *asked, piece));
+      WARREN_CO_TRY(const Duration waited, co_await wait_for_limit(*limit, *asked, piece));
       deadline += waited;
     }
     WARREN_CO_TRY_VOID(co_await lane.session->read_bytes(room.subspan(at, piece), deadline));
@@ -176,19 +176,14 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
 }
 
 // Not reading is what slows the sender. Returns how long it took.
-awaitable<Result<Duration>> Download::wait_for_limit(const Lane& lane, const Asked& asked,
+awaitable<Result<Duration>> Download::wait_for_limit(RateLimit& limit, Asked& asked,
                                                      std::size_t bytes) {
   const TimePoint began = runtime_.now();
-  for (;;) {
-    RateLimit* limit = context_.bandwidth.down(lane.session->remote_address());
-    if (limit == nullptr) break;
-    const Priority priority = record_.background ? Priority::kBackground : Priority::kUser;
-    const Result<> may = co_await limit->take(bytes, priority, runtime_.now() + kBufferPatience);
-    if (may) break;
-    if (may.error().code() != ErrorCode::kTimedOut) co_return fail(may.error());
-    // It is no fault of the source.
-    feed(events::Arrived{asked.ask.request, 0});
-  }
+  const Priority priority = record_.background ? Priority::kBackground : Priority::kUser;
+  asked.limited = true;
+  const Result<> may = co_await limit.take(bytes, priority, kNever);
+  asked.limited = false;
+  if (!may) co_return fail(may.error());
   const Duration waited = runtime_.now() - began;
   if (waited > kLimitedTime) limited_at_ = runtime_.now();
   co_return waited;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -50,7 +52,10 @@ class TemporaryFolder {
 inline std::string random_text(std::size_t bytes, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::string text(bytes, '\0');
-  for (char& c : text) c = static_cast<char>(random() >> 56);
+  for (std::size_t at = 0; at < bytes; at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = random();
+    std::memcpy(text.data() + at, &word, std::min(sizeof word, bytes - at));
+  }
   return text;
 }
 
@@ -61,7 +66,9 @@ inline void write_file(const fs::path& path, std::string_view content) {
 
 inline std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::string text(fs::file_size(path), '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text;
 }
 
 /// "" when both trees are equal, else where they differ.

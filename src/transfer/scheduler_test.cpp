@@ -173,6 +173,37 @@ TEST(Scheduler, BeginsElsewhereAlsoBeforeTheOthersHaveParts) {
   }
 }
 
+TEST(Scheduler, SparesASeedWhatAnotherNodeHasMeanwhile) {
+  Bench bench(8);
+  bench.add_partial(2, {});
+  bench.add(1, 8);
+  ASSERT_EQ(bench.asked_of(1).size(), 1u);
+  const actions::Ask waiting = bench.asked_of(1).front();
+  LeafSet held(8);
+  held.add(waiting.first);
+  const auto actions = bench.scheduler.handle(events::LeavesHeld{2, held}, bench.now);
+  const auto* abandon = std::get_if<actions::Abandon>(&actions.front());
+  ASSERT_NE(abandon, nullptr);
+  EXPECT_EQ(abandon->request, waiting.request);
+  EXPECT_FALSE(abandon->stalled);
+  for (const actions::Ask& ask : asks(actions)) {
+    EXPECT_EQ(ask.source == 2, ask.first == waiting.first) << "each of the one that is to give it";
+  }
+}
+
+TEST(Scheduler, AsksForOneThingAtATimeWhileOthersComeFirst) {
+  Bench bench(100);
+  bench.give(events::Yield{true});
+  bench.add(1, 8);
+  bench.add(2, 8);
+  ASSERT_EQ(bench.open.size(), 1u);
+  EXPECT_EQ(bench.open.begin()->second.count, 1u);
+  bench.deliver(bench.open.begin()->second);
+  EXPECT_EQ(bench.open.size(), 1u);
+  bench.give(events::Yield{false});
+  EXPECT_GT(bench.open.size(), 8u);
+}
+
 TEST(Scheduler, AsksForWhatASourceHasSince) {
   Bench bench(4);
   bench.add_partial(1, {});

@@ -14,7 +14,7 @@ namespace {
 
 // What the network takes in this time may be under way: more than a round trip, and little.
 constexpr auto kWindowTime = 250ms;
-constexpr std::uint64_t kWindowBytesMin = 2u << 20;
+constexpr std::uint64_t kWindowBytesMin = 1u << 20;
 // What a peer has not taken in four times what the window takes (in these bounds) does not count
 // for the window any more: a few that take nothing do not keep the others out.
 constexpr auto kSlowTimeMin = 2s;
@@ -57,12 +57,15 @@ struct ServeGate::Shared {
   }
   // Bytes under way, without those of peers that take too long.
   std::uint64_t moving(TimePoint now) const {
-    const double per_second = static_cast<double>(std::max<std::uint64_t>(1, rate.rate(now)));
-    const double expected = 4 * static_cast<double>(window(now)) / per_second;
-    const Duration slow =
-        expected > 60 ? Duration(kSlowTimeMax)
-                      : std::clamp<Duration>(Duration(static_cast<std::int64_t>(expected * 1e9)),
-                                             kSlowTimeMin, kSlowTimeMax);
+    Duration slow = kSlowTimeMin;  // Also when nothing was taken yet.
+    if (const std::uint64_t per_second = rate.rate(now); per_second > 0) {
+      const std::chrono::duration<double> expected(4 * static_cast<double>(window(now)) /
+                                                   static_cast<double>(per_second));
+      if (expected > kSlowTimeMax) slow = kSlowTimeMax;
+      if (expected > kSlowTimeMin && expected <= kSlowTimeMax) {
+        slow = std::chrono::duration_cast<Duration>(expected);
+      }
+    }
     std::uint64_t bytes = 0;
     for (const auto& [number, place] : held) bytes += now - place.since < slow ? place.bytes : 0;
     return bytes;
