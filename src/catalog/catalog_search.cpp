@@ -160,7 +160,7 @@ Result<std::vector<Offer>> CatalogStore::find(std::string_view id) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<std::vector<Offer>> {
     Query found =
-        database_->query(fmt::format("SELECT {}, peer, last_seen_ns FROM entries JOIN peers "
+        database_->query(fmt::format("SELECT {}, peer, last_seen_ns, key FROM entries JOIN peers "
                                      "ON peers.key = entries.peer_key WHERE id = ? "
                                      "ORDER BY last_seen_ns DESC, peer LIMIT ?",
                                      rows::kListingColumns));
@@ -170,8 +170,9 @@ Result<std::vector<Offer>> CatalogStore::find(std::string_view id) {
       auto listing = rows::listing_in(found, 0);
       auto peer = rows::peer_in(found, rows::kListingColumnsCount);
       if (!listing || !peer) continue;
-      offers.push_back(
-          {std::move(*peer), std::move(*listing), found.time(rows::kListingColumnsCount + 1)});
+      offers.push_back({std::move(*peer), std::move(*listing),
+                        found.time(rows::kListingColumnsCount + 1),
+                        found.integer(rows::kListingColumnsCount + 2)});
     }
     return offers;
   });

@@ -81,6 +81,7 @@ struct Offer {
   PeerId peer;
   Listing listing;
   WallTime last_seen{};
+  std::int64_t known_as = 0;  ///< Who was known before has the lower number.
 };
 
 /// Any thread, one call at a time. Every call blocks: the worker pool's. Errors of all calls:

@@ -32,7 +32,8 @@ awaitable<void> LibraryService::recover_entries() {
     if (!operation) continue;
     const auto recovered = co_await options_.recover(path, id);
     if (recovered) {
-      recovery_failures_.erase(id);
+      // Should the look after it find something left all the same, it is not begun anew at once.
+      recovery_failures_[id] = {runtime_.now(), ""};
       continue;
     }
     log::warn("library", "an interrupted operation on '{}' cannot be ended: {}", id,
@@ -45,7 +46,8 @@ awaitable<void> LibraryService::recover_entries() {
 
 std::string LibraryService::problem_of(const LibraryMachine::View& view) const {
   const auto failed = recovery_failures_.find(view.entry->published.listing.id);
-  return failed == recovery_failures_.end() ? view.problem : failed->second.why;
+  const bool told = failed != recovery_failures_.end() && !failed->second.why.empty();
+  return told ? failed->second.why : view.problem;
 }
 
 }  // namespace warren::library

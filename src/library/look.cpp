@@ -47,7 +47,7 @@ Result<SentinelContent> read_sentinel_of(const Directory& entry, const SentinelS
 /// What an operation that was killed leaves in the top of an entry: its log, or one that was being
 /// written, or what it was making, when that is marked as ours.
 bool is_left_behind(const Directory& entry, const DirectoryItem& item) {
-  if (item.name.starts_with(kIntentFile)) return true;
+  if (item.name == kIntentFile || item.name == kIntentParts) return true;
   if (item.name != kInstallingFolder || item.kind != FileKind::kDirectory) return false;
   return entry.info(fmt::format("{}/{}", kInstallingFolder, kOwnedMarker)).has_value();
 }

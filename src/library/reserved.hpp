@@ -11,6 +11,7 @@ inline constexpr std::string_view kInstalledFolder = "local";
 inline constexpr std::string_view kInstallingFolder = ".local.installing";
 inline constexpr std::string_view kBackupFolder = ".local.backup";
 inline constexpr std::string_view kIntentFile = ".warren.json";
+inline constexpr std::string_view kIntentParts = ".warren.json.tmp";  ///< While it is written.
 inline constexpr std::string_view kOwnedMarker = ".warren_owned";
 
 /// Of names directly in the folder of an entry.

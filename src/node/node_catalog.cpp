@@ -101,7 +101,7 @@ awaitable<Result<PruneReport>> Node::prune(PruneOptions options) {
     });
   };
   hooks.connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
-  const std::string& set = replicator_->view().settings.folder;
+  const std::string set = replicator_->view().settings.folder;
   auto real =
       co_await runtime::run(runtime_.pool(), [&set] { return runtime::canonical_path(set); });
   co_return co_await prune_replicas(runtime_, *catalog_store_, *libraries_,

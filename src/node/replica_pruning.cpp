@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "base/log.hpp"
+#include "library/look.hpp"
+#include "library/reserved.hpp"
 #include "node/escape.hpp"
 #include "runtime/cancellation.hpp"
 #include "runtime/file.hpp"
@@ -73,7 +74,8 @@ class Pruning {
     if (item.kept_why.empty() && !options_.dry_run) {
       auto operation = libraries_.begin_operation(replica.id);
       if (operation) {
-        WARREN_CO_TRY_VOID(co_await free(replica));
+        WARREN_CO_TRY(const bool freed, co_await free(replica, here->entry.stamps));
+        if (!freed) item.kept_why = "it was changed here";
       } else {
         item.kept_why = operation.error().message();
       }
@@ -88,10 +90,12 @@ class Pruning {
     if (listing.installed) co_return "it is installed";
     if (listing.root != replica.root) co_return "it was changed here, or is being looked at";
     if (options_.force) co_return "";
-    if (hooks_.wanted(listing.topic)) co_return "the mode of this node wants it";
     auto look = [&] { return store_.find(replica.id); };
     const auto offers = co_await runtime::run(runtime_.pool(), std::move(look));
     if (!offers) co_return offers.error().message();
+    const bool wanted = std::ranges::any_of(
+        *offers, [&](const catalog::Offer& offer) { return hooks_.wanted(offer.listing.topic); });
+    if (wanted || hooks_.wanted(listing.topic)) co_return "the mode of this node wants it";
     const bool elsewhere = std::ranges::any_of(*offers, [&](const catalog::Offer& offer) {
       return offer.listing.root == replica.root &&
              offer.listing.availability == library::Availability::kReady &&
@@ -101,9 +105,12 @@ class Pruning {
     co_return "";
   }
 
-  awaitable<Result<>> free(const Replica& replica) {
+  /// False: a person has touched it.
+  awaitable<Result<bool>> free(const Replica& replica, Digest stamps) {
     const fs::path pruned = fs::path(folder_) / kPrunedFolder;
-    auto remove = [this, &replica, &pruned]() -> Result<> {
+    auto remove = [this, &replica, &pruned, &stamps]() -> Result<bool> {
+      WARREN_TRY(const bool untouched, is_as_fetched(folder_, replica.id, stamps));
+      if (!untouched) return false;
       std::error_code error;
       fs::remove_all(pruned, error);  // Of a process that was killed.
       if (!error) fs::rename(fs::path(folder_) / replica.id, pruned, error);
@@ -113,7 +120,7 @@ class Pruning {
       WARREN_TRY_VOID(store_.forget_replica(replica.id));
       fs::remove_all(pruned, error);
       if (error) return fail(system_error("remove " + pruned.string(), error.value()));
-      return {};
+      return true;
     };
     co_return co_await runtime::run(runtime_.pool(), std::move(remove));
   }
@@ -133,6 +140,19 @@ class Pruning {
 };
 
 }  // namespace
+
+Result<bool> is_as_fetched(const std::string& folder, const std::string& id, const Digest& stamps) {
+  WARREN_TRY(const runtime::Directory opened, runtime::Directory::open(folder));
+  WARREN_TRY(const runtime::Directory entry, opened.open_directory(id));
+  const limits::Library limits;
+  WARREN_TRY(const auto names, entry.list(limits.top_names_max));
+  for (const runtime::DirectoryItem& item : names) {
+    if (library::is_reserved(item.name)) return false;
+  }
+  const std::atomic<bool> stop{false};
+  WARREN_TRY(const library::Measure measured, library::measure(opened, id, limits, stop));
+  return measured.stamps == stamps;
+}
 
 awaitable<Result<PruneReport>> prune_replicas(runtime::Runtime& runtime,
                                               catalog::CatalogStore& store,

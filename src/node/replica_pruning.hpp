@@ -20,6 +20,10 @@ struct PruneOptions {
   bool dry_run = false;  ///< Only says what would be done.
 };
 
+/// Whether the entry `id` in `folder` is what it was when the index saw these stamps, and nothing
+/// is installed or under way in it. Asks the disk: the pool's. Errors: of the system.
+Result<bool> is_as_fetched(const std::string& folder, const std::string& id, const Digest& stamps);
+
 struct PruneReport {
   struct Item {
     std::string id;
@@ -32,7 +36,7 @@ struct PruneReport {
 
 /// What pruning asks of the node. All must be set.
 struct PruneHooks {
-  /// Whether the mode would fetch what has this topic.
+  /// Whether the mode would fetch what somebody lists under this topic.
   std::function<bool(std::string_view topic)> wanted;
   /// Whether the peer is connected.
   std::function<bool(const PeerId&)> connected;

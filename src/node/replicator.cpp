@@ -10,8 +10,10 @@
 #include "base/check.hpp"
 #include "base/log.hpp"
 #include "catalog/patterns.hpp"
+#include "library/reserved.hpp"
 #include "node/escape.hpp"
 #include "node/paths.hpp"
+#include "node/replica_pruning.hpp"
 #include "runtime/file.hpp"
 #include "runtime/worker_pool.hpp"
 
@@ -27,7 +29,14 @@ constexpr Duration kSettleTime = 200ms;
 constexpr Duration kLookTime = 1s;
 /// The same thing is not tried again sooner.
 constexpr Duration kTryAgain = 5min;
+constexpr Duration kPostponeMin = 2s;
 constexpr std::size_t kTriedMax = 100'000;
+constexpr unsigned kTriedDoublings = 6;
+/// A transfer that brings less in that time is given up.
+constexpr std::uint64_t kMovedBytes = 1u << 20;
+constexpr Duration kStillTime = 5min;
+/// Of what was given up more than one part in so many stays, to go on later.
+constexpr std::uint64_t kWorthKeeping = 10;
 constexpr std::size_t kPageIds = 256;
 /// In the folder of the replicas; hidden, so no entry.
 constexpr std::string_view kUpdateFolder = "/.warren-new";
@@ -78,15 +87,19 @@ awaitable<void> Replicator::find_library() {
 }
 
 awaitable<void> Replicator::run() {
+  Duration again{};  // What was postponed is looked at sooner, and less and less often.
   for (;;) {
     TimePoint next = kNever;
     co_await find_library();
     if (view_.settings.mode != catalog::Mode::kProxy) {
+      postponed_ = false;
       const auto passed = co_await pass(generation_);
       if (!passed && passed.error().code() == ErrorCode::kCancelled) co_return;
       view_.problem = passed ? "" : passed.error().message();
       if (!passed) log::warn("node", "nothing is fetched: {}", passed.error().message());
-      next = runtime_.now() + kPassInterval;
+      again =
+          postponed_ ? std::clamp<Duration>(2 * again, kPostponeMin, kPassInterval) : Duration(0);
+      next = runtime_.now() + (postponed_ ? again : Duration(kPassInterval));
     }
     const runtime::Wake woken = co_await wake_->wait_until(next);
     if (woken == runtime::Wake::kCancelled) co_return;
@@ -147,8 +160,14 @@ bool Replicator::may_update(const catalog::CatalogStore::Outdated& what,
   const library::Listing& listing = here->entry.published.listing;
   const std::string expected = hooks_.expected(listing.id);
   if (!expected.empty() && expected != what.listing.version) return false;
-  return listing.root == what.replica.root && !listing.installed && may_ask({what.replica.peer}) &&
-         !was_tried(listing.id, *what.listing.root);
+  return listing.root == what.replica.root && !listing.installed;
+}
+
+/// The library may be looking at it still; and a person may have changed it, for good.
+Result<> Replicator::postpone(const std::string& id) {
+  if (!id.empty()) tried_.erase(id);
+  postponed_ = true;
+  return {};
 }
 
 /// Fetches the new content beside the old one and exchanges the two.
@@ -160,22 +179,34 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
   const std::string entry = folder.settings.path + "/" + id;
   const auto here = libraries_.find(id);
   const bool done = here && here->entry.published.listing.root == root;
-  if (!done && !may_update(what, folder)) co_return Result<>{};
-  folder.settings.path += kUpdateFolder;
-  const std::string fresh = folder.settings.path + "/" + id;
+  const bool now = may_ask({what.replica.peer}) && !was_tried(id, root);
+  if (!done && !now) co_return Result<>{};
+  if (!done && !may_update(what, folder)) co_return postpone();
+  library::Folder beside = folder;
+  beside.settings.path += kUpdateFolder;
+  const std::string fresh = beside.settings.path + "/" + id;
   if (!done) {
-    tried_[id] = {root, runtime_.now()};
-    auto make = [&path = folder.settings.path] { return ensure_directory(path); };
+    note_try(id, root);
+    auto make = [&path = beside.settings.path] { return ensure_directory(path); };
     WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(make)));
     view_.fetching = id;
-    EntryChoice choice{std::move(what.listing), {what.replica.peer}};
-    const bool fetched = co_await fetch(std::move(choice), std::move(folder), generation);
+    EntryChoice choice{what.listing, {what.replica.peer}};
+    const bool fetched = co_await fetch(std::move(choice), beside, generation);
     view_.fetching.clear();
     if (!fetched) co_return Result<>{};
+    // That took its time.
+    const auto still = libraries_.find(id);
+    if (!still || !may_update(what, folder)) co_return postpone(id);
     auto operation = libraries_.begin_operation(id);
-    if (!operation) co_return Result<>{};  // Somebody works on it: the next time.
-    auto swap = [&] { return exchange_paths(fresh, entry); };
-    WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(swap)));
+    if (!operation) co_return postpone(id);  // Somebody works on it.
+    auto swap = [&]() -> Result<bool> {
+      WARREN_TRY(const bool untouched,
+                 is_as_fetched(folder.settings.path, id, still->entry.stamps));
+      if (untouched) WARREN_TRY_VOID(exchange_paths(fresh, entry));
+      return untouched;
+    };
+    WARREN_CO_TRY(const bool swapped, co_await runtime::run(runtime_.pool(), std::move(swap)));
+    if (!swapped) co_return postpone(id);
     ++view_.fetched;
   }
   auto finish = [&]() -> Result<> {
@@ -229,9 +260,15 @@ awaitable<Result<>> Replicator::consider(std::string id, library::Folder folder,
   }
   const Cid root = *chosen->listing.root;
   const bool now = may_ask(chosen->peers) && !was_tried(id, root);
-  if (!now || libraries_.find(id)) co_return Result<>{};
-  tried_[id] = {root, runtime_.now()};
-  const catalog::Replica replica{id, chosen->peers.front(), root};
+  if (!now || !library::is_entry_name(id) || libraries_.find(id)) co_return Result<>{};
+  note_try(id, root);
+  // Later it follows the one that was known first: a newcomer can repeat what others list.
+  const catalog::Offer* first = nullptr;
+  for (const catalog::Offer& offer : offers) {
+    const bool same = offer.listing.root == root;
+    if (same && (first == nullptr || offer.known_as < first->known_as)) first = &offer;
+  }
+  const catalog::Replica replica{id, first == nullptr ? chosen->peers.front() : first->peer, root};
   view_.fetching = id;
   const bool fetched = co_await fetch(*std::move(chosen), std::move(folder), generation);
   view_.fetching.clear();
@@ -244,11 +281,19 @@ awaitable<Result<>> Replicator::consider(std::string id, library::Folder folder,
 bool Replicator::was_tried(const std::string& id, const Cid& root) {
   const TimePoint now = runtime_.now();
   if (tried_.size() >= kTriedMax) {
-    std::erase_if(tried_, [now](const auto& entry) { return now - entry.second.at > kTryAgain; });
+    std::erase_if(tried_, [now](const auto& entry) { return entry.second.again <= now; });
   }
   if (tried_.size() >= kTriedMax) return true;
   const auto found = tried_.find(id);
-  return found != tried_.end() && found->second.root == root && now - found->second.at < kTryAgain;
+  return found != tried_.end() && found->second.root == root && now < found->second.again;
+}
+
+/// What goes on failing is tried less and less often, so that it is in nobody's way.
+void Replicator::note_try(const std::string& id, const Cid& root) {
+  Tried& tried = tried_[id];
+  if (tried.root != root) tried = {root, {}, 0};
+  tried.again = runtime_.now() + kTryAgain * (1 << std::min(tried.times, kTriedDoublings));
+  ++tried.times;
 }
 
 /// Entries of peers that are away come when these do.
@@ -270,14 +315,14 @@ awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
     log::warn("node", "{} is not fetched: {}", escape_for_display(id), begun.error().message());
     co_return false;
   }
-  const std::uint64_t failed_before = view_.failed;
-  const bool done = co_await follow(*begun, generation);
-  if (view_.failed > failed_before) {
-    const TimePoint now = runtime_.now();
-    std::erase_if(resting_, [now](const auto& entry) { return entry.second <= now; });
-    for (const PeerId& peer : peers) resting_[peer] = now + kTryAgain;
+  const Result<> done = co_await follow(*begun, generation);
+  if (!done) {
+    if (done.error().code() != ErrorCode::kCancelled) {
+      co_await give_up(*begun, done.error(), peers);
+    }
+    co_return false;
   }
-  if (!done) co_return false;
+  tried_.erase(id);
   // The library looks at it now, and it serves it from then on: the transfer has done its part.
   if (auto operation = libraries_.begin_operation(id)) operation->end();
   const auto forgotten = co_await transfers_.cancel(*begun);
@@ -285,21 +330,61 @@ awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
   co_return true;
 }
 
-/// Until it is complete. False: it is not; when the settings are others it is paused.
-awaitable<bool> Replicator::follow(transfer::TransferId id, std::uint64_t generation) {
+/// Until it is complete. Errors: why it is not; kCancelled when the settings are others or the node
+/// stops: then it is paused.
+awaitable<Result<>> Replicator::follow(transfer::TransferId id, std::uint64_t generation) {
+  std::uint64_t done_before = 0;
+  TimePoint moved_at = runtime_.now();
   for (;;) {
-    const auto progress = co_await transfers_.wait(id, runtime_.now() + kLookTime);
-    if (progress) {
-      if (progress->state == transfer::State::kCompleted) co_return true;
-      if (progress->state == transfer::State::kFailed) ++view_.failed;
-      co_return false;
+    const auto ended = co_await transfers_.wait(id, runtime_.now() + kLookTime);
+    if (ended) {
+      if (ended->state == transfer::State::kCompleted) co_return Result<>{};
+      if (ended->error) co_return fail(*ended->error);
+      co_return fail(ErrorCode::kCancelled, "a person has paused it");
     }
-    if (progress.error().code() != ErrorCode::kTimedOut) co_return false;
-    if (generation == generation_) continue;
-    const auto paused = co_await transfers_.pause(id);
-    if (!paused) log::debug("node", "{}", paused.error().message());
-    co_return false;
+    if (ended.error().code() != ErrorCode::kTimedOut) {
+      co_return fail(ErrorCode::kCancelled, "the node stops");
+    }
+    if (generation != generation_) {
+      const auto paused = co_await transfers_.pause(id);
+      if (!paused) log::debug("node", "{}", paused.error().message());
+      co_return fail(ErrorCode::kCancelled, "the mode is another one");
+    }
+    const auto progress = transfers_.progress(id);
+    if (!progress) co_return fail(ErrorCode::kCancelled, "a person has cancelled it");
+    if (progress->state == transfer::State::kPaused && progress->error) {
+      co_return fail(*progress->error);  // As for want of space: others may have room.
+    }
+    // Who gives a little now and then would keep all others waiting.
+    if (progress->bytes_done >= done_before + kMovedBytes) {
+      done_before = progress->bytes_done;
+      moved_at = runtime_.now();
+    } else if (runtime_.now() - moved_at > kStillTime) {
+      co_return fail(ErrorCode::kTimedOut, "too little came");
+    }
   }
+}
+
+/// What has come stays only when it is worth the room that the rest takes.
+awaitable<void> Replicator::give_up(transfer::TransferId id, const Error& error,
+                                    const std::vector<PeerId>& peers) {
+  ++view_.failed;
+  const TimePoint now = runtime_.now();
+  const bool theirs = error.code() == ErrorCode::kNoPeer || error.code() == ErrorCode::kIntegrity ||
+                      error.code() == ErrorCode::kTimedOut;
+  std::erase_if(resting_, [now](const auto& entry) { return entry.second <= now; });
+  for (const PeerId& peer : peers) {
+    if (theirs) resting_[peer] = now + kTryAgain;
+  }
+  const auto progress = transfers_.progress(id);
+  const bool much = progress && progress->bytes_done > progress->bytes_total / kWorthKeeping;
+  Result<> ended;
+  if (much) {
+    ended = co_await transfers_.pause(id);
+  } else {
+    ended = co_await transfers_.cancel(id);
+  }
+  if (!ended) log::debug("node", "{}", ended.error().message());
 }
 
 }  // namespace warren::node

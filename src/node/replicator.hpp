@@ -58,12 +58,16 @@ class Replicator {
   awaitable<Result<>> consider(std::string id, library::Folder folder, std::uint64_t generation);
   awaitable<Result<>> update(catalog::CatalogStore::Outdated what, library::Folder folder,
                              std::uint64_t generation);
+  Result<> postpone(const std::string& id = {});
   bool may_update(const catalog::CatalogStore::Outdated& what, const library::Folder& folder);
   awaitable<Result<>> update_outdated(const std::vector<std::string>& wanted,
                                       library::Folder folder, std::uint64_t generation);
   awaitable<bool> fetch(EntryChoice choice, library::Folder folder, std::uint64_t generation);
-  awaitable<bool> follow(transfer::TransferId id, std::uint64_t generation);
+  awaitable<Result<>> follow(transfer::TransferId id, std::uint64_t generation);
+  awaitable<void> give_up(transfer::TransferId id, const Error& error,
+                          const std::vector<PeerId>& peers);
   bool was_tried(const std::string& id, const Cid& root);
+  void note_try(const std::string& id, const Cid& root);
   bool may_ask(const std::vector<PeerId>& peers) const;
 
   runtime::Runtime& runtime_;
@@ -77,9 +81,11 @@ class Replicator {
   std::uint64_t generation_ = 0;  ///< Of the settings.
   struct Tried {
     Cid root;
-    TimePoint at{};
+    TimePoint again{};  ///< Not before.
+    unsigned times = 0;
   };
   std::map<std::string, Tried> tried_;
+  bool postponed_ = false;  ///< Something of this pass waits for the library.
   /// Peers that did not give what they list: left alone until then.
   std::map<PeerId, TimePoint> resting_;
   std::unique_ptr<runtime::Signal> wake_;

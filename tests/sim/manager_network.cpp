@@ -17,6 +17,8 @@ constexpr WallTime kCivilStart{std::chrono::hours(24 * 365 * 50)};
 constexpr double kAddressesPerSecond = 0.5;
 constexpr double kAddressesBurst = 300;
 constexpr std::size_t kRecordsMax = 32;
+// From a connection to the question: who it is has been said by then.
+constexpr Duration kAskChosenAfter = 1s;
 
 std::shared_ptr<const peers::SignedRecord> record_of(std::uint32_t number) {
   peers::SignedRecord record;
@@ -222,7 +224,10 @@ void ManagerNetwork::arrive(Node& from, Node& to) {
     link(from, to, true, links_);
     link(to, from, false, links_);
   }
-  if (!from.attacker) from.manager->dial_ended(to.id, true, moment());
+  if (!from.attacker) {
+    from.manager->dial_ended(to.id, true, moment());
+    post(kAskChosenAfter, What::kAskChosen, from, to.number);
+  }
   if (!to.attacker) step(to);
   if (!from.attacker && from.live) step(from);
 }
@@ -320,6 +325,12 @@ void ManagerNetwork::handle(const Event& event) {
       ask(node);
       post(node.ask_interval, What::kAsk, node);
       node.ask_interval = std::min(2 * node.ask_interval, options_.ask_interval);
+      break;
+    case What::kAskChosen:
+      if (node.links.contains(event.other) &&
+          node.manager->is_well_chosen(nodes_[event.other]->id)) {
+        ask(node);
+      }
       break;
     case What::kLook:
       // What the bootstrap source does: it is there when there are too few.

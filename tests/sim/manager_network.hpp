@@ -103,7 +103,16 @@ class ManagerNetwork {
     TimePoint allowance_at{};
     TimePoint wake = kNever;
   };
-  enum class What : std::uint8_t { kWake, kArrive, kDialFailed, kGone, kAsk, kAttack, kLook };
+  enum class What : std::uint8_t {
+    kWake,
+    kArrive,
+    kDialFailed,
+    kGone,
+    kAsk,
+    kAskChosen,
+    kAttack,
+    kLook
+  };
   struct Event {
     TimePoint at;
     std::uint64_t serial = 0;

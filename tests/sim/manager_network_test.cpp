@@ -154,7 +154,12 @@ Attack run_attack(std::uint64_t seed, const AttackTimes& times) {
         const Duration settle_time = fresh ? kFreshSettleTime : kSettleTime;
         if (shares == nullptr || network.up(node) < settle_time) continue;
         AttackerShares& of = fresh ? result.fresh : *shares;
-        of.add(network.outbound(node).share());
+        const auto outbound = network.outbound(node);
+        of.add(outbound.share());
+        if (outbound.share() <= 0.5) continue;
+        std::printf("  node %u, up for %lld s%s: %zu attackers of %zu chosen\n", node,
+                    static_cast<long long>(network.up(node) / 1s), fresh ? ", fresh" : "",
+                    outbound.attackers, outbound.all);
       }
       for (; times.churn.count() > 0 && network.now() >= churn_due; churn_due += times.churn) {
         network.churn();

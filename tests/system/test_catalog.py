@@ -268,7 +268,7 @@ class Modes(CatalogTest):
         (rain / "version.ini").write_text("version = 2.0\ntopic = weather/eu\n")
         here = b.home / "state" / "replica" / "rain"
         wait_for(lambda: describe(here) == describe(rain), "the new rain", 30)
-        self.assertEqual([path.name for path in (here.parent / ".warren-new").iterdir()], [])
+        wait_for(lambda: not list((here.parent / ".warren-new").iterdir()), "the old one to go")
         self.configure(b, "mode: full\n")
         b.process.send_signal(signal.SIGHUP)
         wait_for(lambda: self.replicas(b) == {"rain", "snow", "chess", "wind"}, "all")

@@ -1,6 +1,7 @@
 #include "discovery/exchange/exchange_machine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.hpp"
 
@@ -15,7 +16,7 @@ ExchangeMachine::ExchangeMachine(ExchangeTimes times, std::mt19937_64& rng, Time
 
 bool ExchangeMachine::wants_candidates(bool wants_peers, TimePoint now) const {
   if (in_progress_.size() >= times_.asks_max) return false;
-  return wants_peers || all_now_ || now >= regular_at_;
+  return wants_peers || all_now_ || news_ || now >= regular_at_;
 }
 
 bool ExchangeMachine::may_ask(const PeerId& peer, TimePoint now) const {
@@ -43,14 +44,19 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
   look_at_ = now + times_.look_interval;
   if (!can_ask) return chosen;
 
-  const bool many = wants_peers || all_now_;
+  // Whom we have just chosen is asked at once, while it is there: it may let us go for want of
+  // room, and be the only one who is honest.
+  const bool news = std::exchange(news_, false);
+  const bool anybody = wants_peers || all_now_ || now >= regular_at_;
+  const bool many = wants_peers || all_now_ || news;
   const std::size_t room = many ? times_.asks_max - in_progress_.size() : 1;
   // The well chosen first, each kind in random order.
   std::vector<ExchangeCandidate> order;
   TimePoint soonest = now + times_.ask_interval;
   for (const ExchangeCandidate& candidate : candidates) {
     if (may_ask(candidate.peer, now)) {
-      order.push_back(candidate);
+      const bool is_new = candidate.well_chosen && !asked_.contains(candidate.peer);
+      if (anybody || is_new) order.push_back(candidate);
     } else if (const auto last = asked_.find(candidate.peer); last != asked_.end()) {
       soonest = std::min(soonest, std::max(now, last->second + times_.ask_same_interval));
     }
@@ -64,6 +70,7 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
     remember(candidate.peer, now);
   }
 
+  if (!anybody) return chosen;
   if (!chosen.empty()) {
     all_now_ = false;
     const auto fifth = static_cast<std::uint64_t>(interval_.count()) / 5;
@@ -79,6 +86,7 @@ std::vector<PeerId> ExchangeMachine::next(const std::vector<ExchangeCandidate>& 
 void ExchangeMachine::ended(const PeerId& peer) { in_progress_.erase(peer); }
 
 void ExchangeMachine::look_again(TimePoint now) {
+  news_ = true;
   look_at_ = std::min(look_at_, now + times_.look_delay);
 }
 

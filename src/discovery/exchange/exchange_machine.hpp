@@ -45,12 +45,13 @@ class ExchangeMachine {
   /// Whether next() could ask anyone now; saves making the list of candidates.
   bool wants_candidates(bool wants_peers, TimePoint now) const;
   /// Whom to ask now. Those are in progress until ended(). With `wants_peers` up to asks_max in
-  /// all, else one when the regular question is due. Peers that we dialled come first.
+  /// all, else one when the regular question is due; after look_again() also those well chosen ones
+  /// that were never asked. Well chosen ones come first.
   std::vector<PeerId> next(const std::vector<ExchangeCandidate>& candidates, bool wants_peers,
                            TimePoint now);
   /// The exchange is over, well or not.
   void ended(const PeerId& peer);
-  /// Something has changed: next() is due soon.
+  /// Somebody came: next() is due soon.
   void look_again(TimePoint now);
   /// A person asks: the regular question is due, with asks_max peers.
   void ask_now(TimePoint now);
@@ -71,6 +72,7 @@ class ExchangeMachine {
   TimePoint regular_at_;
   TimePoint look_at_;
   bool all_now_ = false;
+  bool news_ = false;
 };
 
 }  // namespace warren::discovery

@@ -114,6 +114,24 @@ TEST_F(ExchangeMachineTest, WhenNothingIsDueNoCandidatesAreNeeded) {
   EXPECT_TRUE(machine.wants_candidates(false, now));
 }
 
+TEST_F(ExchangeMachineTest, WhomWeHaveJustChosenIsAskedAtOnce) {
+  add(1, true);
+  end_all(next());
+  add(2, true);
+  add(3, false);
+  now += 3s;
+  EXPECT_THAT(next(), IsEmpty()) << "the regular question is not due";
+  machine.look_again(now);
+  EXPECT_TRUE(machine.wants_candidates(false, now));
+  const auto asked = next();
+  EXPECT_THAT(asked, ElementsAre(peer(2))) << "and nobody who came by himself";
+  end_all(asked);
+  machine.look_again(now);
+  EXPECT_THAT(next(), IsEmpty());
+  now += 10s;
+  EXPECT_THAT(next(), ElementsAre(peer(3))) << "the regular question is as it was";
+}
+
 TEST_F(ExchangeMachineTest, ItWakesEveryTenSecondsAndNotMore) {
   add(1, true);
   std::size_t wakes = 0;

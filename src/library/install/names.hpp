@@ -11,9 +11,9 @@ using library::kBackupFolder;
 using library::kInstalledFolder;
 using library::kInstallingFolder;
 using library::kIntentFile;
+using library::kIntentParts;
 using library::kOwnedMarker;
 
-inline constexpr std::string_view kIntentParts = ".warren.json.tmp";
 inline constexpr std::string_view kMarkerPath = ".local.installing/.warren_owned";
 inline constexpr std::string_view kNewFolder = ".warren.new";
 inline constexpr std::string_view kOldFolder = ".warren.old";
