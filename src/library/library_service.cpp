@@ -273,6 +273,14 @@ std::optional<EntryView> LibraryService::find(std::string_view id) const {
   return EntryView{*view->entry, folder->second.settings.path, view->work, problem_of(*view)};
 }
 
+const FolderSettings* LibraryService::settings_around(std::string_view directory) const {
+  for (const auto& [id, folder] : folders_) {
+    const std::string& path = folder.settings.path;
+    if (directory == path || is_below(directory, path)) return &folder.settings;
+  }
+  return nullptr;
+}
+
 const peers::AccessRule* LibraryService::audience(std::string_view id) const {
   const auto view = machine_.find(id);
   if (!view) return nullptr;

@@ -81,6 +81,9 @@ class LibraryService {
   /// In order of id. Errors: kNotFound.
   Result<std::vector<EntryView>> entries(std::string_view path) const;
   std::optional<EntryView> find(std::string_view id) const;
+  /// Of the folder that is `directory` or has it inside; null: none does. Valid until the core
+  /// thread goes on.
+  const FolderSettings* settings_around(std::string_view directory) const;
   /// Who may fetch what the entry was when it was last hashed. Null: nobody, as while something
   /// works on it, or when it is for this machine alone. Valid until the core thread goes on.
   const peers::AccessRule* audience(std::string_view id) const;

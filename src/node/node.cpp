@@ -75,6 +75,9 @@ awaitable<Result<>> Node::start() {
                             const std::optional<peers::AccessRule>& audience) {
     return may_place(directory, tree, audience);
   };
+  config.has_owner = [this](std::string_view directory) {
+    return library_around(directory) != nullptr;
+  };
   transfers_ =
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));
   WARREN_CO_TRY_VOID(co_await open_libraries());

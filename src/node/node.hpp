@@ -234,6 +234,8 @@ class Node final : private discovery::PeerSink {
   /// Errors: kDenied.
   Result<> may_place(std::string_view directory, const content::Tree& tree,
                      const std::optional<peers::AccessRule>& audience) const;
+  /// The library folder that is `directory` or has it inside; null: none does. Read at once.
+  const library::FolderSettings* library_around(std::string_view directory) const;
 
   // ------------------------------------------------------------------------------- install
   // Each begins an operation on an entry of a library here; only after start() succeeded. Errors:

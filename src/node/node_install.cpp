@@ -144,10 +144,7 @@ awaitable<Result<>> Node::fetch_version(EntryChoice choice, std::string director
   request.directory = std::move(directory);
   request.save_as = std::move(name);
   // For those that the library is for, if they that have it let it go on to them.
-  for (const library::FolderView& view : libraries_->folders()) {
-    const std::string& path = view.folder.settings.path;
-    if (request.directory.starts_with(path + "/")) request.audience = view.folder.settings.audience;
-  }
+  if (const auto* library = library_around(request.directory)) request.audience = library->audience;
   dial_sources(choice.peers);
   WARREN_CO_TRY(const transfer::TransferId id, co_await transfers_->start(std::move(request)));
   for (;;) {

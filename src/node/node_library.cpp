@@ -69,28 +69,34 @@ static int reach_of(const std::optional<peers::AccessRule>& audience) {
   return 1;
 }
 
+const library::FolderSettings* Node::library_around(std::string_view directory) const {
+  return libraries_->settings_around(directory);
+}
+
 Result<> Node::may_place(std::string_view directory, const content::Tree& tree,
                          const std::optional<peers::AccessRule>& audience) const {
-  for (const library::FolderView& view : libraries_->folders()) {
-    const library::FolderSettings& settings = view.folder.settings;
-    const bool inside = directory == settings.path || directory.starts_with(settings.path + "/");
-    if (!inside) continue;
-    for (const content::Entry& entry : tree.entries) {
-      if (entry.path.find('/') != std::string::npos || !library::is_reserved(entry.path)) continue;
-      return fail(ErrorCode::kDenied,
-                  fmt::format("it has '{}' in it: no entry of a library may bring that",
-                              escape_for_display(entry.path)),
-                  "get it with --out, to another place");
-    }
-    if (reach_of(audience) < reach_of(settings.audience)) {
-      return fail(ErrorCode::kDenied,
-                  fmt::format("the peers that have it do not let it be passed on, and the library "
-                              "{} is for {}",
-                              settings.path, settings.audience.to_string()),
-                  "get it with --out, to another place");
-    }
+  const library::FolderSettings* settings = library_around(directory);
+  if (settings == nullptr) return {};
+  const std::string elsewhere = "get it with --out, to another place";
+  const bool is_file = tree.entries.size() == 1 && tree.entries[0].path.empty() &&
+                       tree.entries[0].kind != content::EntryKind::kDirectory;
+  if (is_file && directory == settings->path) {
+    return fail(ErrorCode::kDenied, "it is a single file: an entry of a library is a folder",
+                elsewhere);
   }
-  return {};
+  for (const content::Entry& entry : tree.entries) {
+    if (entry.path.find('/') != std::string::npos || !library::is_reserved(entry.path)) continue;
+    return fail(ErrorCode::kDenied,
+                fmt::format("it has '{}' in it: no entry of a library may bring that",
+                            escape_for_display(entry.path)),
+                elsewhere);
+  }
+  if (reach_of(audience) >= reach_of(settings->audience)) return {};
+  return fail(ErrorCode::kDenied,
+              fmt::format("the peers that have it do not let it be passed on, and the library {} "
+                          "is for {}",
+                          settings->path, settings->audience.to_string()),
+              elsewhere);
 }
 
 Result<peers::AccessRule> Node::parse_audience(std::string_view text) const {

@@ -245,11 +245,13 @@ awaitable<Result<>> Download::fetch_tree_from(Source& source, content::TreeReade
 void Download::obey(const Source& source) {
   obeyed_ = true;
   if (!record_.audience || source.holding.passing == Passing::kAnyone) return;
+  const std::optional<peers::AccessRule> before = record_.audience;
   if (source.holding.passing == Passing::kNobody) {
     record_.audience.reset();
   } else if (record_.audience->access == peers::Access::kAnyone) {
     record_.audience->access = peers::Access::kLan;
   }
+  narrowed_ = narrowed_ || record_.audience != before;
 }
 
 Result<> Download::may_stand() const {

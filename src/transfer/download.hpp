@@ -222,7 +222,8 @@ class Download {
   bool yields_ = false;
   bool fruitless_ = false;  ///< A source failed, and nothing has come since.
 
-  bool obeyed_ = false;  ///< A source has said to whom it may be passed on.
+  bool obeyed_ = false;    ///< A source has said to whom it may be passed on.
+  bool narrowed_ = false;  ///< It has changed the record, which is not stored so yet.
   Phase phase_ = Phase::kResolving;
   std::string waiting_for_;
   bool stopping_ = false;

@@ -1,6 +1,8 @@
 // What a download keeps in the store, and when.
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/log.hpp"
 #include "runtime/worker_pool.hpp"
@@ -57,15 +59,21 @@ awaitable<Result<>> Download::forget_missing(StoredLeaves& stored) {
 awaitable<void> Download::keep_serving() {
   const std::int64_t id = record_.id;
   const WallTime now = runtime_.wall_now();
-  const Result<> kept = co_await runtime::run(runtime_.pool(), [this, id, now]() -> Result<> {
-    if (!record_.audience) return context_.store.remove_finished(id);
-    content::Imported finished;
-    finished.path = record_.out_path;
-    finished.tree = tree_;
-    finished.started_ns = now.time_since_epoch().count();
-    WARREN_TRY(finished.stamps, content::stamps_of(*tree_, finished.path));
-    return context_.store.add_finished(id, finished, *record_.audience, now);
-  });
+  const auto& has_owner = context_.config.has_owner;
+  const bool owned = has_owner && has_owner(directory_);
+  // set_terms() may change the record meanwhile.
+  const auto audience = owned ? std::nullopt : record_.audience;
+  const std::string path = record_.out_path;
+  const Result<> kept =
+      co_await runtime::run(runtime_.pool(), [this, id, now, &audience, &path]() -> Result<> {
+        if (!audience) return context_.store.remove_finished(id);
+        content::Imported finished;
+        finished.path = path;
+        finished.tree = tree_;
+        finished.started_ns = now.time_since_epoch().count();
+        WARREN_TRY(finished.stamps, content::stamps_of(*tree_, finished.path));
+        return context_.store.add_finished(id, finished, *audience, now);
+      });
   if (!kept) log::warn("transfer", "{} is not served: {}", record_.name, kept.error().message());
 }
 
@@ -100,8 +108,12 @@ awaitable<Result<>> Download::commit(bool sync) {
   const std::uint64_t bytes_done = scheduler_->bytes_done();
   const std::int64_t id = record_.id;
   const LeafSet& synced = sync ? written : synced_;
+  // Before it is said of any leaf that it is there, so that a kill does not widen it.
+  std::optional<content::TransferRecord> narrowed;
+  if (std::exchange(narrowed_, false)) narrowed = record_;
   const Result<> saved = co_await runtime::run(
-      runtime_.pool(), [this, id, sync, bytes_done, &written, &synced]() -> Result<> {
+      runtime_.pool(), [this, id, sync, bytes_done, &written, &synced, &narrowed]() -> Result<> {
+        if (narrowed) WARREN_TRY_VOID(context_.store.update_transfer(*narrowed));
         if (sync) WARREN_TRY_VOID(destination_->sync());
         return context_.store.update_transfer_bitmap(id, encode_leaves(written, synced, boot_id_),
                                                      bytes_done);

@@ -181,6 +181,7 @@ awaitable<void> TransferManager::Impl::close() {
     if (entry->download) entry->download->stop();
   }
   co_await tasks_.join();
+  bandwidth_.set({});  // Nobody waits for his turn any more.
   co_await server_.close();
   alive_.reset();
 }
@@ -302,7 +303,10 @@ std::optional<std::shared_ptr<TransferManager::Impl::Entry>> TransferManager::Im
 awaitable<Result<>> TransferManager::Impl::make_room() {
   if (entries_.size() < config_.limits.transfers_known_max) co_return Result<>();
   for (const auto& [id, entry] : entries_) {
-    if (entry->state != State::kCompleted || entry->driving) continue;
+    // What a person wants stays; what the node itself gave up it can begin anew.
+    const bool over = entry->state == State::kCompleted ||
+                      (entry->record.background && entry->state != State::kActive);
+    if (!over || entry->driving) continue;
     co_return co_await cancel(id);
   }
   co_return fail(ErrorCode::kLimited,

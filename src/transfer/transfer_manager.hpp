@@ -46,6 +46,9 @@ struct TransferConfig {
   std::function<Result<>(std::string_view directory, const content::Tree& tree,
                          const std::optional<peers::AccessRule>& audience)>
       may_place;
+  /// Whether what is complete in `directory` is served by its owner there, and so not as a
+  /// transfer. Unset: never.
+  std::function<bool(std::string_view directory)> has_owner;
   /// Told of peers; outlives the manager. Null: nobody.
   PeerNotes* notes = nullptr;
   BandwidthLimits bandwidth;

@@ -90,6 +90,7 @@ Result<> UnpackRules::add_name(std::string_view path, Made kind) {
 Result<> UnpackRules::add_symlink(std::string_view path, std::string_view target) {
   WARREN_TRY_VOID(content::check_path(path));
   WARREN_TRY_VOID(content::check_symlink(path, target));
+  path_bytes_ += target.size();
   return add(path, Made::kSymlink);
 }
 
