@@ -118,24 +118,25 @@ void read_rows(BytesView bytes) {
   const auto content = (*index)->load();
   WARREN_CHECK(content);
   WARREN_CHECK(content->folders.size() <= limits.folders_max);
-  WARREN_CHECK(content->entries.size() <= limits.entries_max);
   WARREN_CHECK(content->removed.size() <= limits.removed_max + 1);
 
   LibrarySet set(limits);
   LibraryMachine machine({}, limits);
-  std::vector<PublishedEntry> published;
-  for (const IndexedEntry& entry : content->entries) published.push_back(entry.published);
-  set.restore(content->revision, content->complete_since, published, content->removed);
-  set.check_invariants();
   const TimePoint now{1h};
   for (const Folder& folder : content->folders) {
     WARREN_CHECK(folder.settings.expected.size() <= limits.expected_max);
-    std::vector<IndexedEntry> entries;
-    for (const IndexedEntry& entry : content->entries) {
-      if (entry.folder == folder.id) entries.push_back(entry);
-    }
-    machine.add_folder(folder, std::move(entries), now);
+    machine.add_folder(folder, {}, now);
   }
+  LibraryIndex::Page page;
+  do {
+    auto next = (*index)->load_entries(*content, page.last, 2);
+    WARREN_CHECK(next && next->entries.size() <= 2);
+    page = std::move(*next);
+    for (const IndexedEntry& entry : page.entries) set.restore(entry.published);
+    machine.restore(std::move(page.entries));
+  } while (page.more);
+  set.restore(content->revision, content->complete_since, content->removed);
+  set.check_invariants();
   machine.check_invariants();
   for (const Folder& folder : content->folders) {
     machine.names_found(folder.id, {"a", "b", "new"}, now);

@@ -36,10 +36,14 @@ class BeginGetTest : public ::testing::Test {
   /// Begins with what nobody has, with `time` left.
   Result<TransferId> begin(Duration time) {
     return core_->run<TransferId>(20s, [time](node::Node& node, TimePoint) {
-      return begin_get(
-          &node,
-          {.what = "nobody-has-this", .directory = {}, .save_as = {}, .from = {}, .wait = 1h},
-          node.runtime().now() + time);
+      return begin_get(&node,
+                       {.what = "nobody-has-this",
+                        .directory = {},
+                        .library = {},
+                        .save_as = {},
+                        .from = {},
+                        .wait = 1h},
+                       node.runtime().now() + time);
     });
   }
   std::vector<transfer::State> states() {

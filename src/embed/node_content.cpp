@@ -145,6 +145,7 @@ Result<GetResult> Node::get(const GetRequest& request, Timeout timeout,
   // A wait of zero would be one without end.
   node::GetOptions wanted{.what = request.what,
                           .directory = {},
+                          .library = {},
                           .save_as = request.save_as,
                           .from = request.from,
                           .wait = std::clamp<Duration>(time, 1ms, kSourceTimeMax)};
