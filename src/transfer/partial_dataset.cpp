@@ -10,9 +10,12 @@ Result<std::size_t> PartialDataset::read_leaf(std::uint64_t leaf, MutableBytes o
   const content::LeafPlace place = content::place_of_leaf(*tree_, leaf);
   const std::string& path = tree_->entries[place.entry].path;
   WARREN_TRY(const auto directory, runtime::Directory::open(paths_.directory));
-  WARREN_TRY(const auto file,
-             directory.open_file(path.empty() ? paths_.temporary_name
-                                              : paths_.temporary_name + '/' + path));
+  const std::string inner = path.empty() ? std::string() : '/' + path;
+  auto opened = directory.open_file(paths_.temporary_name + inner);
+  // It got its name meanwhile: who asked for the part gets it all the same.
+  const bool gone = !opened && opened.error().code() == ErrorCode::kNotFound;
+  if (gone) opened = directory.open_file(paths_.final_name + inner);
+  WARREN_TRY(const auto file, std::move(opened));
   const MutableBytes room = out.first(wanted.bytes);
   WARREN_TRY(const std::size_t n, file.read_at(place.offset, room));
   if (n != room.size() || Digest{crypto::sha256(room)} != wanted.digest) {

@@ -1,6 +1,7 @@
 #pragma once
 // The operations as the tests of crashes run them, and what is there before and after each.
 
+#include <map>
 #include <string>
 #include <vector>
 
