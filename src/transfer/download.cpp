@@ -356,7 +356,10 @@ awaitable<Result<>> Download::move_data() {
       feed(events::TimerFired{});
     }
     const bool complete = scheduler_->state() == Scheduler::State::kComplete;
-    if (complete && write_jobs_ == 0 && !committing_) break;
+    if (complete && write_jobs_ == 0 && !committing_) {
+      all_there_ = true;
+      break;
+    }
     WARREN_CO_TRY_VOID(check_progress(now));
     commit_if_due(now);
     const TimePoint next = std::min({next_peers, scheduler_timer_, now + kLookAgain});

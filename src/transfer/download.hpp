@@ -247,6 +247,7 @@ class Download {
   SourceId source_serial_ = 0;
   std::uint64_t order_ = 0;  ///< Where in the order of peers this one begins; at random.
   std::size_t write_jobs_ = 0;
+  bool all_there_ = false;  ///< Every leaf is written: no job begins any more.
 
   // Progress.
   std::uint64_t bytes_reused_ = 0;

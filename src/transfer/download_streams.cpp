@@ -163,6 +163,8 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
   }
   source.failures = 0;
   feed(events::Arrived{asked->ask.request, bytes - told});
+  // The same once more, of the end game: nobody writes to files that are served from now on.
+  if (all_there_) co_return fail(ErrorCode::kCancelled, "all is there");
   const std::uint64_t first = asked->next;
   asked->next += count;
   ++asked->jobs;

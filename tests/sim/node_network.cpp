@@ -200,22 +200,15 @@ Cid NodeNetwork::share(Member& member, const std::string& name) {
                   "share");
 }
 
-awaitable<void> NodeNetwork::get_and_share(Member& member, std::string what) {
+awaitable<void> NodeNetwork::get_one(Member& member, std::string what) {
   auto got = co_await fetch(member, std::move(what));
-  if (got) {
-    const fs::path path = member.folder / "got" / "it";
-    for (const auto& entry : fs::recursive_directory_iterator(path)) set_time(entry.path());
-    set_time(path);
-    const auto shared = co_await share_and_wait(member, path.string(), "the share");
-    if (!shared) got = fail(shared.error());
-  }
   if (!got) member.error = std::move(got).error();
   member.ended = true;
   ++ended_;
 }
 
 void NodeNetwork::get(const std::vector<Member*>& who, const std::string& what) {
-  for (Member* member : who) WARREN_CHECK(member->tasks->spawn(get_and_share(*member, what)));
+  for (Member* member : who) WARREN_CHECK(member->tasks->spawn(get_one(*member, what)));
 }
 
 bool NodeNetwork::run_until_ended(const std::vector<Member*>& who, Duration max) {

@@ -70,7 +70,7 @@ class NodeNetwork {
   /// Shares the folder "shared" of a member and returns its root.
   Cid share(Member& member, const std::string& name);
   /// Every member of `who` begins to fetch `what`, a CID or a name, from whom it is connected to,
-  /// and shares it in turn as soon as it has it.
+  /// and serves it in turn, as every node does.
   void get(const std::vector<Member*>& who, const std::string& what);
   /// Runs until every one of `who` has ended; false when that takes longer than `max`.
   bool run_until_ended(const std::vector<Member*>& who, Duration max);
@@ -81,7 +81,7 @@ class NodeNetwork {
   std::vector<std::unique_ptr<Member>> members;
 
  private:
-  awaitable<void> get_and_share(Member& member, std::string what);
+  awaitable<void> get_one(Member& member, std::string what);
   void start(Member& member, Wire wire);
 
   std::filesystem::path folder_;

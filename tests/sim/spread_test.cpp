@@ -77,7 +77,7 @@ void play_faults(NodeNetwork& network, const std::vector<Member*>& who, Duration
       };
       return in(island, from) == in(island, to) && !in(silent, from) && !in(silent, to);
     };
-    network.run_until_ended(who, world.between(1s, 15s));
+    if (network.run_until_ended(who, world.between(1s, 15s))) break;
   }
   world.heal(world.link);
 }
