@@ -61,7 +61,11 @@ void LibraryMachine::change_folder(const Folder& folder, TimePoint now) {
     EntryState& entry = entries_.find(id)->second;
     entry.entry.published.rule = folder.settings.audience;
     // What a look says comes from the sentinel and these settings; the index drops it likewise.
-    if (reads_other) entry.entry.fingerprint = {};
+    // A look or a walk that is under way is of before.
+    if (reads_other) {
+      entry.entry.fingerprint = entry.fingerprint = {};
+      entry.look_whole = true;
+    }
     want_look(entry, now);
   }
 }
