@@ -493,6 +493,11 @@ awaitable<void> LibraryService::write(jobs::Write job) {
   // Its folder was removed meanwhile: that the entry went is written next.
   std::erase_if(batch.changed,
                 [&](const IndexedEntry& entry) { return !folders_.contains(entry.folder); });
+  // Settings have changed meanwhile: no fingerprint stands for what is listed by the old ones.
+  for (IndexedEntry& entry : batch.changed) {
+    const auto now = machine_.find(entry.published.listing.id);
+    if (!now || now->entry->fingerprint != entry.fingerprint) entry.fingerprint = {};
+  }
   job.published = job.published && !(batch.changed.empty() && batch.removed.empty());
   Revision revision = set_.revision();
   std::vector<PublishedEntry> changed;

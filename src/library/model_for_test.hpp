@@ -275,6 +275,10 @@ class Model {
   void end(jobs::Write job, const std::optional<Error>& error) {
     std::erase_if(job.batch.changed,
                   [&](const IndexedEntry& entry) { return !folders.contains(entry.folder); });
+    for (IndexedEntry& entry : job.batch.changed) {
+      const auto known = machine.find(entry.published.listing.id);
+      if (!known || known->entry->fingerprint != entry.fingerprint) entry.fingerprint = {};
+    }
     job.published = job.published && !(job.batch.changed.empty() && job.batch.removed.empty());
     if (error || set.revision().number + 1 != job.number) return machine.written(false, now);
     Revision revision = set.revision();
