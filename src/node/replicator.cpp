@@ -273,6 +273,8 @@ awaitable<Result<>> Replicator::consider(std::string id, library::Folder folder,
   const bool fetched = co_await fetch(*std::move(chosen), std::move(folder), generation);
   view_.fetching.clear();
   if (!fetched) co_return Result<>{};
+  // So that it is looked at now.
+  if (auto operation = libraries_.begin_operation(replica.id)) operation->end();
   ++view_.fetched;
   auto note = [this, &replica] { return store_.put_replica(replica); };
   co_return co_await runtime::run(runtime_.pool(), std::move(note));
@@ -323,8 +325,7 @@ awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
     co_return false;
   }
   tried_.erase(id);
-  // The library looks at it now, and it serves it from then on: the transfer has done its part.
-  if (auto operation = libraries_.begin_operation(id)) operation->end();
+  // The library serves it from then on: the transfer has done its part.
   const auto forgotten = co_await transfers_.cancel(*begun);
   if (!forgotten) log::debug("node", "{}", forgotten.error().message());
   co_return true;

@@ -60,7 +60,7 @@ class Install(SystemTest):
 
     def make_big(self, path):
         """An archive that takes a while."""
-        make_tar(path, {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(60)})
+        make_tar(path, {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(150)})
 
     def big_archive(self):
         """An entry with one."""
