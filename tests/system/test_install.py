@@ -58,15 +58,15 @@ class Install(SystemTest):
         wait_for(lambda: (found := self.entry(node, entry))["work"] != "operation" and
                  found["installed"] == installed, f"installed: {installed}")
 
-    def make_big(self, path):
+    def make_big(self, path, files=60):
         """An archive that takes a while."""
-        make_tar(path, {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(150)})
+        make_tar(path, {f"data/{number}": os.urandom(64) + bytes(8 * MIB) for number in range(files)})
 
-    def big_archive(self):
+    def big_archive(self, files=60):
         """An entry with one."""
         big = self.games / "big"
         big.mkdir()
-        self.make_big(big / "big.tar.gz")
+        self.make_big(big / "big.tar.gz", files)
         return big
 
     def test_install_and_uninstall(self):
@@ -150,7 +150,7 @@ class Install(SystemTest):
         self.assertEqual(describe(self.quake), before)
 
     def test_one_operation_at_a_time_and_ctrl_c_ends_it(self):
-        big = self.big_archive()
+        big = self.big_archive(200)
         node = self.library()
         before = describe(big)
         first = node.popen("install", "big")
