@@ -219,6 +219,7 @@ void LibraryIndex::write_expected(FolderId id, const FolderSettings& settings) {
 Result<Folder> LibraryIndex::add_folder(const FolderSettings& settings, WallTime now) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<Folder> {
+    database_->set_survives(Survives::kPowerLoss);
     Transaction transaction(*database_);
     {
       Query row = database_->query("SELECT count(*), sum(path = ?) FROM folders");
@@ -255,6 +256,7 @@ Result<Folder> LibraryIndex::add_folder(const FolderSettings& settings, WallTime
 Result<> LibraryIndex::change_folder(const Folder& folder) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<> {
+    database_->set_survives(Survives::kPowerLoss);
     Transaction transaction(*database_);
     const FolderSettings& settings = folder.settings;
     // What was read by other settings is to be read again.
@@ -293,6 +295,7 @@ Result<> LibraryIndex::change_folder(const Folder& folder) {
 Result<> LibraryIndex::remove_folder(FolderId id) {
   const std::lock_guard lock(mutex_);
   return database_->guarded([&]() -> Result<> {
+    database_->set_survives(Survives::kPowerLoss);
     Transaction transaction(*database_);
     {
       Query row = database_->query("SELECT count(*) FROM entries WHERE folder_id = ?");
