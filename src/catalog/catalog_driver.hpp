@@ -1,12 +1,14 @@
 #pragma once
 // The inside of CatalogService. catalog_following.cpp: our subscriptions; catalog_serving.cpp:
-// those of others; catalog_own.cpp: what this node has itself. Internal to the module.
+// those of others; catalog_needs.cpp: what each lacks of the other; catalog_own.cpp: what this node
+// has itself. Internal to the module.
 
 #include <map>
 #include <memory>
 #include <optional>
 
 #include "catalog/catalog_service.hpp"
+#include "catalog/need_exchange.hpp"
 #include "catalog/publisher.hpp"
 #include "catalog/subscriber.hpp"
 #include "discovery/exchange/allowances.hpp"
@@ -14,6 +16,15 @@
 #include "transport/frame_io.hpp"
 
 namespace warren::catalog {
+
+/// What a subscriber has reported that it lacks of our set.
+struct Reported {
+  SetDigest listed;
+  Need need;
+  Reason reason = Reason::kNone;
+  NeedAnswer answer;
+  Disagreement disagreement;
+};
 
 class CatalogService::Driver {
  public:
@@ -24,6 +35,8 @@ class CatalogService::Driver {
   awaitable<void> stop();
   void peer_identified(const PeerId& peer);
   void peer_changed(const PeerId& peer);
+  void wants_changed();
+  std::vector<PeerSync> sync() const;
   awaitable<Result<std::vector<CatalogPeer>>> peers();
   /// Sends one message on a stream of its own and gives its answer.
   awaitable<Result<Message>> ask(PeerId peer, Message question);
@@ -33,10 +46,26 @@ class CatalogService::Driver {
   const CatalogCounters& counters() const { return counters_; }
 
  private:
+  /// What we lack of a peer's set, as long as we are subscribed to it. The task that tells it holds
+  /// it.
+  struct Telling {
+    NeedExchange exchange;
+    std::unique_ptr<runtime::Signal> wake;  ///< When next() may be another time.
+    bool ended = false;                     ///< The subscription is.
+  };
+  using TellingPtr = std::shared_ptr<Telling>;
   /// Our subscription to one peer.
   struct Follow {
     std::unique_ptr<runtime::Signal> wake;  ///< It may be there again.
     std::optional<Subscriber> subscriber;   ///< While a stream is open.
+    TellingPtr telling;                     ///< From the HelloAck on.
+  };
+  /// What a peer lists to us, asked for in the order of ids.
+  struct Lookup {
+    PeerId peer;
+    std::vector<Listing> page;
+    std::size_t at = 0;
+    bool at_end = false;
   };
   /// An inbound stream. The tasks that use it hold it.
   struct Session {
@@ -53,6 +82,7 @@ class CatalogService::Driver {
     std::uint64_t serial = 0;            ///< In `sessions_`.
     bool ended = false;                  ///< The subscriber has no more to say.
     bool renew = false;                  ///< What it may see may have changed.
+    std::optional<Reported> reported;
   };
   using SessionPtr = std::shared_ptr<Session>;
   /// A stream that has just been negotiated may come to its handler after stop().
@@ -67,6 +97,19 @@ class CatalogService::Driver {
                                                     Subscriber::Action action);
   awaitable<void> wait_for_room(std::size_t entries, discovery::Allowance& intake);
   std::shared_ptr<swarm::Connection> connection_to(const PeerId& peer) const;
+
+  void begin_telling(const PeerId& peer, Follow& follow);
+  static void end_telling(Follow& follow);
+  awaitable<void> tell_needs(PeerId peer, TellingPtr telling);
+  awaitable<Result<>> tell_need(PeerId peer, TellingPtr telling);
+  awaitable<Result<NeedBuilder>> reckon(PeerId peer);
+  awaitable<Result<>> answer_need(Session& session, NeedReport report);
+  awaitable<Result<NeedAnswer>> judge(SessionPtr subscription, const NeedReport& report);
+  awaitable<Result<const Listing*>> look_up(Lookup& lookup, std::string_view id);
+  SessionPtr subscription_of(const PeerId& peer) const;
+  const Subscriber* complete_subscriber_of(const PeerId& peer) const;
+  SyncDirection sync_here(const PeerId& peer) const;
+  SyncDirection sync_there(const PeerId& peer) const;
 
   awaitable<void> keep_own();
   awaitable<Result<>> bring_own_up_to_date();
@@ -105,6 +148,7 @@ class CatalogService::Driver {
   std::map<std::uint64_t, SessionPtr> sessions_;  ///< Subscriptions of others, in their order.
   std::uint64_t session_serial_ = 0;
   discovery::Allowances<PeerId> askers_;
+  discovery::Allowances<PeerId> reporters_;
   std::unique_ptr<runtime::Signal> own_changed_;
   runtime::TaskGroup tasks_;  // Last.
 };

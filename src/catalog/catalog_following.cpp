@@ -20,7 +20,7 @@ void CatalogService::Driver::peer_identified(const PeerId& peer) {
     return;
   }
   if (follows_.size() >= options_.limits.subscriptions_max) return;
-  follows_.try_emplace(peer, Follow{runtime_.make_signal(), std::nullopt});
+  follows_.try_emplace(peer, Follow{runtime_.make_signal(), std::nullopt, nullptr});
   if (!tasks_.spawn(follow(peer))) follows_.erase(peer);
 }
 
@@ -41,6 +41,7 @@ awaitable<void> CatalogService::Driver::follow(PeerId peer) {
     const TimePoint begun = runtime_.now();
     const auto ended = co_await follow_once(peer, follow);
     follow.subscriber.reset();
+    end_telling(follow);
     if (stopping_) break;
     if (!ended) {
       log::debug("catalog", "{}: {}", peer.to_string(), ended.error().message());
@@ -107,6 +108,7 @@ awaitable<Result<GoodbyeReason>> CatalogService::Driver::follow_once(PeerId peer
         return store_.seen(peer, mode, now);
       };
       WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(note)));
+      begin_telling(peer, follow);
     }
     if (action) {
       if (const auto* write = std::get_if<Subscriber::Write>(&*action)) {
@@ -120,6 +122,10 @@ awaitable<Result<GoodbyeReason>> CatalogService::Driver::follow_once(PeerId peer
       if (!reply) co_return fail(reply.error());
       if (*reply) {
         WARREN_CO_TRY_VOID(co_await send(stream, std::move(**reply)));
+      }
+      if (follow.telling) {
+        follow.telling->exchange.changed(runtime_.now());
+        follow.telling->wake->notify();
       }
     }
     deadline = runtime_.now() + options_.part_time_max;

@@ -156,6 +156,33 @@ wire_form::Refusal to_wire(const Refusal& message) {
   return out;
 }
 
+template <class Out>
+void put_need(Out& out, const Need& need) {
+  out.set_need_count(need.count);
+  out.set_need_bytes(need.bytes);
+  if (need.digest != SetDigest{}) out.set_need_digest(text_of(need.digest.bytes));
+  for (const std::string& id : need.ids) out.add_need_ids(id);
+}
+
+wire_form::NeedReport to_wire(const NeedReport& message) {
+  wire_form::NeedReport out;
+  if (message.listed != SetDigest{}) out.set_listed(text_of(message.listed.bytes));
+  out.set_count(message.count);
+  out.set_wanted(text_of(message.wanted.bytes()));
+  out.set_missing(text_of(message.missing.bytes()));
+  put_need(out, message.need);
+  out.set_reason(static_cast<wire_form::Reason>(message.reason));
+  return out;
+}
+
+wire_form::NeedAnswer to_wire(const NeedAnswer& message) {
+  wire_form::NeedAnswer out;
+  out.set_compared(static_cast<wire_form::NeedAnswer::Compared>(message.compared));
+  put_need(out, message.need);
+  for (const std::string& id : message.differing) out.add_differing(id);
+  return out;
+}
+
 // ---------------------------------------------------------------------------------- from wire
 
 /// What `number` names, of an enumeration that ends with `last`; else its 0.
@@ -367,6 +394,59 @@ Result<Message> from_wire(const wire_form::Refusal& in, const limits::Catalog& l
   return Refusal{known_or_zero(in.code(), RefusalCode::kBusy), in.text()};
 }
 
+template <class Ids>
+Result<std::vector<std::string>> need_ids_of(const Ids& in) {
+  if (static_cast<std::size_t>(in.size()) > kNeedIdsMax) {
+    return fail(ErrorCode::kTooLarge, fmt::format("{} ids of what is missing", in.size()));
+  }
+  std::vector<std::string> ids;
+  for (const std::string& id : in) {
+    WARREN_TRY_VOID(check_plain("the id of what is missing", id, library::kIdBytesMax));
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+Result<SetDigest> digest_or_zeros_of(const std::string& in) {
+  if (in.empty()) return SetDigest{};
+  return set_digest_of(in);
+}
+
+template <class In>
+Result<Need> need_of(const In& in) {
+  Need need{in.need_count(), in.need_bytes(), {}, {}};
+  WARREN_TRY(need.digest, digest_or_zeros_of(in.need_digest()));
+  WARREN_TRY(need.ids, need_ids_of(in.need_ids()));
+  return need;
+}
+
+Result<Message> from_wire(const wire_form::NeedReport& in, const limits::Catalog& limits) {
+  if (in.count() > limits.entries_per_peer_max) {
+    return fail(ErrorCode::kTooLarge, fmt::format("a report of {} entries", in.count()));
+  }
+  NeedReport message;
+  WARREN_TRY(message.listed, digest_or_zeros_of(in.listed()));
+  message.count = in.count();
+  WARREN_TRY(message.wanted, EntryBits::from_bytes(as_bytes(in.wanted()), in.count()));
+  WARREN_TRY(message.missing, EntryBits::from_bytes(as_bytes(in.missing()), in.count()));
+  if (!message.missing.is_within(message.wanted)) {
+    return fail(ErrorCode::kMalformed, "what is missing is not wanted");
+  }
+  WARREN_TRY(message.need, need_of(in));
+  const auto reason = static_cast<std::int64_t>(in.reason());
+  message.reason = known_or_zero(reason, Reason::kError);
+  if (reason != 0 && message.reason == Reason::kNone) message.reason = Reason::kError;
+  return message;
+}
+
+Result<Message> from_wire(const wire_form::NeedAnswer& in, const limits::Catalog&) {
+  NeedAnswer message;
+  message.compared = known_or_zero(in.compared(), NeedAnswer::Compared::kOtherSet);
+  WARREN_TRY(message.need, need_of(in));
+  WARREN_TRY(message.differing, need_ids_of(in.differing()));
+  return message;
+}
+
 template <class In>
 Result<Message> decode_body(BytesView body, const limits::Catalog& limits) {
   const std::size_t most = std::max(
@@ -425,6 +505,8 @@ Result<Message> decode_message(BytesView bytes, const limits::Catalog& limits) {
     case wire_form::Message::PEER_INFO: return decode_body<wire_form::PeerInfo>(body, limits);
     case wire_form::Message::GOODBYE: return decode_body<wire_form::Goodbye>(body, limits);
     case wire_form::Message::REFUSAL: return decode_body<wire_form::Refusal>(body, limits);
+    case wire_form::Message::NEED_REPORT: return decode_body<wire_form::NeedReport>(body, limits);
+    case wire_form::Message::NEED_ANSWER: return decode_body<wire_form::NeedAnswer>(body, limits);
     default:
       return fail(ErrorCode::kUnsupported,
                   fmt::format("a catalog message of kind {}", static_cast<int>(outer.kind())));

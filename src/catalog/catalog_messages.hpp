@@ -12,6 +12,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "catalog/limits.hpp"
+#include "catalog/need.hpp"
 #include "library/published.hpp"
 #include "multiformats/multiaddr.hpp"
 #include "multiformats/peer_id.hpp"
@@ -137,14 +138,14 @@ struct Refusal {
 /// In the order of their numbers on the wire, from 1 on.
 using Message = std::variant<Hello, HelloAck, SummaryMessage, SnapshotPart, DeltaPart, AnnounceAck,
                              SnapshotRequest, QueryRequest, QueryResult, GetPeerInfo, PeerInfo,
-                             Goodbye, Refusal>;
+                             Goodbye, Refusal, NeedReport, NeedAnswer>;
 
 /// Without the length in front.
 Bytes encode_message(const Message& message);
 /// Every listing has passed library::check_listing(). Of features, addresses and protocols those
 /// that cannot be read, are too long or too many are left out; a mode, reason or code that is not
-/// known counts as 0. Errors: kMalformed; kTooLarge beyond `limits`; kUnsupported for a kind of
-/// message that is not known.
+/// known counts as 0; a reason for a need that is not known as kError. Errors: kMalformed;
+/// kTooLarge beyond `limits`; kUnsupported for a kind of message that is not known.
 Result<Message> decode_message(BytesView bytes, const limits::Catalog& limits);
 
 /// What `listing` takes in a message, at most.

@@ -40,6 +40,25 @@ SetDigest digest_with(const Listing& listing) {
   return digest;
 }
 
+EntryBits bits(std::initializer_list<int> all) {
+  EntryBits made;
+  for (const int bit : all) made.push(bit != 0);
+  return made;
+}
+
+/// Of ten entries four are wanted, and of these one is missing.
+NeedReport small_report() {
+  NeedReport report;
+  report.count = 10;
+  report.wanted = bits({1, 1, 1, 0, 0, 0, 0, 0, 0, 1});
+  report.missing = bits({0, 0, 1, 0, 0, 0, 0, 0, 0, 0});
+  report.need = {1, 5, {}, {"c"}};
+  report.reason = Reason::kDiskFull;
+  return report;
+}
+
+NeedAnswer small_answer() { return {NeedAnswer::Compared::kSameSet, {1, 5, {}, {"c"}}, {"d"}}; }
+
 std::vector<Message> one_of_each() {
   const Listing one = listing("one", "1.2", "weather/papers");
   Listing hashing = listing("two");
@@ -59,7 +78,11 @@ std::vector<Message> one_of_each() {
           GetPeerInfo{},
           PeerInfo{fakes::peer(7), "warren/1", Mode::kFull, {"/a", "/b"}, {7, 4}, 2, 5s},
           Goodbye{GoodbyeReason::kRenew},
-          Refusal{RefusalCode::kRateLimited, "later"}};
+          Refusal{RefusalCode::kRateLimited, "later"},
+          small_report(),
+          NeedReport{digest_with(one), 1, bits({0}), bits({0}), {}, Reason::kNone},
+          small_answer(),
+          NeedAnswer{NeedAnswer::Compared::kOtherSet, {}, {}}};
 }
 
 TEST(CatalogMessages, EachComesBackAsItWent) {
@@ -85,6 +108,71 @@ TEST(CatalogMessages, HaveTheBytesOfTheDocument) {
   small.files = 1;
   EXPECT_EQ(hex_of(DeltaPart{{0x0102030405060708, 2}, 1, 0, true, {small}, {}, {"b"}, {}}),
             "26080512220a0b0908070605040302011002100120012a0c0a01611201612805300158033a0162");
+  EXPECT_EQ(hex_of(small_report()), "17080e1213100a1a02070222020400280130054201634804");
+  EXPECT_EQ(hex_of(small_answer()), "10080f120c0801100118052a0163320164");
+}
+
+TEST(CatalogMessages, AReportThatIsNoneIsRefused) {
+  using Report = proto::catalog::NeedReport;
+  const auto code = [](auto change) {
+    Report report;
+    report.set_count(10);
+    report.set_wanted(std::string("\x07\x02", 2));
+    report.set_missing(std::string("\x04\x00", 2));
+    change(report);
+    const auto got = decode_message(raw(proto::catalog::Message::NEED_REPORT, report), kLimits);
+    return got ? std::optional<ErrorCode>() : std::optional(got.error().code());
+  };
+  EXPECT_EQ(code([](Report&) {}), std::nullopt);
+  const std::string three("\x07\x02\x00", 3);
+  EXPECT_EQ(code([&](Report& r) { r.set_wanted(three); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.set_wanted("\x07"); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.set_wanted("\x07\x06"); }), ErrorCode::kMalformed)
+      << "a bit behind the last entry";
+  EXPECT_EQ(code([](Report& r) { r.set_missing("\x08\x01"); }), ErrorCode::kMalformed)
+      << "not wanted";
+  EXPECT_EQ(code([](Report& r) { r.clear_wanted(); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.set_listed("short"); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.set_need_digest("short"); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.add_need_ids("\n"); }), ErrorCode::kMalformed);
+  EXPECT_EQ(code([](Report& r) { r.add_need_ids(std::string(256, 'a')); }), ErrorCode::kTooLarge);
+  EXPECT_EQ(code([](Report& r) {
+              for (std::size_t i = 0; i <= kNeedIdsMax; ++i) r.add_need_ids("a");
+            }),
+            ErrorCode::kTooLarge);
+  EXPECT_EQ(code([](Report& r) { r.set_count(kLimits.entries_per_peer_max + 1); }),
+            ErrorCode::kTooLarge);
+  EXPECT_EQ(code([](Report& r) { r.set_count(UINT64_MAX); }), ErrorCode::kTooLarge);
+  proto::catalog::NeedAnswer answer;
+  for (std::size_t i = 0; i <= kNeedIdsMax; ++i) answer.add_differing("a");
+  EXPECT_EQ(
+      decode_message(raw(proto::catalog::Message::NEED_ANSWER, answer), kLimits).error().code(),
+      ErrorCode::kTooLarge);
+}
+
+TEST(CatalogMessages, AReasonOfALaterVersionIsAnError) {
+  proto::catalog::NeedReport report;
+  report.set_reason(proto::catalog::Reason(77));
+  const auto got = decode_message(raw(proto::catalog::Message::NEED_REPORT, report), kLimits);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(std::get<NeedReport>(*got).reason, Reason::kError);
+}
+
+TEST(CatalogMessages, AReportOfTheLargestSetFits) {
+  NeedReport report;
+  report.count = kLimits.entries_per_peer_max;
+  for (std::size_t i = 0; i < report.count; ++i) {
+    report.wanted.push(true);
+    report.missing.push(true);
+  }
+  for (std::size_t i = 0; i < kNeedIdsMax; ++i) {
+    report.need.ids.emplace_back(library::kIdBytesMax, 'x');
+  }
+  const Bytes bytes = encode_message(report);
+  EXPECT_LT(bytes.size(), kLimits.message_bytes_max);
+  const auto back = decode_message(bytes, kLimits);
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_TRUE(std::get<NeedReport>(*back) == report);
 }
 
 TEST(CatalogMessages, AnEntryThatIsNoneIsRefusedByItsField) {

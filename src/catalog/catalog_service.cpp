@@ -78,6 +78,8 @@ void CatalogService::start() { driver_->start(); }
 awaitable<void> CatalogService::stop() { return driver_->stop(); }
 void CatalogService::peer_identified(const PeerId& peer) { driver_->peer_identified(peer); }
 void CatalogService::peer_changed(const PeerId& peer) { driver_->peer_changed(peer); }
+void CatalogService::wants_changed() { driver_->wants_changed(); }
+std::vector<PeerSync> CatalogService::sync() const { return driver_->sync(); }
 awaitable<Result<std::vector<CatalogPeer>>> CatalogService::peers() { return driver_->peers(); }
 const CatalogCounters& CatalogService::counters() const { return driver_->counters(); }
 
@@ -101,14 +103,18 @@ awaitable<Result<>> CatalogService::subscribe(Subscription subscription) {
   auto work = [&store = driver_->store(), wanted = std::move(subscription)] {
     return store.subscribe(wanted);
   };
-  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+  WARREN_CO_TRY_VOID(co_await runtime::run(driver_->runtime().pool(), std::move(work)));
+  driver_->wants_changed();
+  co_return Result<>{};
 }
 
 awaitable<Result<>> CatalogService::unsubscribe(std::string pattern) {
   auto work = [&store = driver_->store(), gone = std::move(pattern)] {
     return store.unsubscribe(gone);
   };
-  co_return co_await runtime::run(driver_->runtime().pool(), std::move(work));
+  WARREN_CO_TRY_VOID(co_await runtime::run(driver_->runtime().pool(), std::move(work)));
+  driver_->wants_changed();
+  co_return Result<>{};
 }
 
 awaitable<Result<std::vector<Subscription>>> CatalogService::subscriptions() {

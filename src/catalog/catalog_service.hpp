@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@
 namespace warren::catalog {
 
 using runtime::awaitable;
+
+/// What a node thinks of each entry that peers list, as of the moment at which it was made. Core
+/// thread only.
+using Classify = std::function<Claim(const Listing& listing)>;
 
 /// What the service needs of the node. All of them are called on the core thread.
 struct CatalogHooks {
@@ -36,6 +41,8 @@ struct CatalogHooks {
   std::function<void(const PeerId& peer, peers::ReputationEvent event)> report;
   /// What is kept of others has changed, and is on the disk.
   std::function<void()> changed;
+  /// What of others' entries this node wants and has. Unset: it wants nothing, and reports nothing.
+  std::function<awaitable<Result<Classify>>()> wants{};
 };
 
 struct CatalogOptions {
@@ -67,6 +74,33 @@ struct CatalogPeer {
   bool told_all = false;   ///< That is all that it may see.
 };
 
+/// What one of two nodes lacks of the other's set.
+struct SyncDirection {
+  enum class State : std::uint8_t {
+    kUnknown,   ///< It has not said, or there is no subscription.
+    kUpToDate,  ///< Nothing of what it wants is missing.
+    kSyncing,
+    kWaiting,  ///< Something is missing and has not moved for 10 s: `reason`.
+    kDiffers,  ///< The two have disagreed for 60 s about what is missing.
+  };
+  State state = State::kUnknown;
+  Need need;  ///< As this node reckons it.
+  Reason reason = Reason::kNone;
+  std::vector<MissingItem> items;  ///< The first kNeedIdsMax, when it is this node that lacks them.
+  bool compared = false;           ///< Both have said so of the present set, and agree.
+  std::vector<std::string> differing;   ///< Ids, the first kNeedIdsMax. Empty: the sets differ.
+  std::optional<Duration> differs_for;  ///< Set while they disagree.
+};
+/// "unknown", "up to date", "syncing", "waiting", "differs". A stable interface.
+std::string_view sync_state_name(SyncDirection::State state) noexcept;
+
+/// One connected peer.
+struct PeerSync {
+  PeerId peer;
+  SyncDirection here;   ///< What this node lacks of its set.
+  SyncDirection there;  ///< What it lacks of ours.
+};
+
 /// What it did since the start.
 struct CatalogCounters {
   std::uint64_t subscriptions = 0;  ///< That were opened and answered.
@@ -74,6 +108,7 @@ struct CatalogCounters {
   std::uint64_t refused = 0;        ///< Of others.
   std::uint64_t snapshots = 0;      ///< Of others, that were stored.
   std::uint64_t deltas = 0;         ///< Same.
+  std::uint64_t reports = 0;        ///< Of what is missing here, to others.
   std::uint64_t violations = 0;     ///< Of the protocol, by either kind of peer.
   std::uint64_t bytes_sent = 0;     ///< Messages.
   std::uint64_t bytes_received = 0;
@@ -97,6 +132,8 @@ class CatalogService {
   void peer_identified(const PeerId& peer);
   /// A person has given its key, or taken it back: what it may see may be another set.
   void peer_changed(const PeerId& peer);
+  /// What CatalogHooks::wants gives is other than before.
+  void wants_changed();
 
   // ------------------------------------------------------------------ what is kept of others
   // As CatalogStore has it. Cancel: safe.
@@ -117,6 +154,10 @@ class CatalogService {
   /// Of its own set, what we may see.
   awaitable<Result<QueryResult>> query(PeerId peer, QueryRequest request);
   awaitable<Result<PeerInfo>> peer_info(PeerId peer);
+
+  /// Every connected peer, in the order of their ids. What is missing is as of at most some seconds
+  /// ago.
+  std::vector<PeerSync> sync() const;
 
   const CatalogCounters& counters() const;
 

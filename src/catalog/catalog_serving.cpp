@@ -40,9 +40,10 @@ CatalogService::Driver::Driver(swarm::Swarm& swarm, library::Published& publishe
       options_(options),
       gate_(std::make_shared<Gate>()),
       askers_(options.limits.queries_per_second, options.limits.queries_burst, kAskersMax),
+      reporters_(options.limits.reports_per_second, options.limits.reports_burst, kAskersMax),
       own_changed_(runtime_.make_signal()),
       tasks_(runtime_,
-             options.limits.subscriptions_max + 2 * options.limits.serve_streams_max + 1) {}
+             2 * options.limits.subscriptions_max + 2 * options.limits.serve_streams_max + 1) {}
 
 void CatalogService::Driver::start() {
   WARREN_CHECK(gate_->driver == nullptr && !stopping_);
@@ -51,6 +52,7 @@ void CatalogService::Driver::start() {
   end_listening_ = published_.on_changed([this] {
     wake_sessions();
     own_changed_->notify();
+    wants_changed();
   });
   if (options_.keeps_own) WARREN_CHECK(tasks_.spawn(keep_own()));
   swarm_.set_handler(
@@ -67,6 +69,7 @@ awaitable<void> CatalogService::Driver::stop() {
   if (gate_->driver != nullptr) swarm_.remove_handler(kCatalogProtocol);
   gate_->driver = nullptr;
   stopping_ = true;
+  wants_changed();
   if (end_listening_) end_listening_();
   end_listening_ = {};
   wake_sessions();
@@ -101,6 +104,7 @@ Introduction CatalogService::Driver::introduce(const swarm::Connection& connecti
   if (self.addresses.size() > options_.limits.addresses_max) {
     self.addresses.resize(options_.limits.addresses_max);
   }
+  self.features.emplace_back(kNeedFeature);
   self.mode = hooks_.mode();
   return self;
 }
@@ -175,6 +179,9 @@ awaitable<Result<>> CatalogService::Driver::serve_first(SessionPtr session) {
   ++counters_.served;
   if (auto* const hello = std::get_if<Hello>(&message)) {
     co_return co_await serve_subscription(session, std::move(*hello));
+  }
+  if (auto* const report = std::get_if<NeedReport>(&message)) {
+    co_return co_await answer_need(*session, std::move(*report));
   }
   const bool question =
       std::holds_alternative<QueryRequest>(message) || std::holds_alternative<GetPeerInfo>(message);

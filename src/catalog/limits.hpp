@@ -44,6 +44,9 @@ struct Catalog {
   /// Queries and questions of one peer. Beyond: refused (RATE_LIMITED).
   double queries_burst = 16;
   double queries_per_second = 2;
+  /// What one peer reports that it lacks of our set. Beyond: refused (RATE_LIMITED).
+  double reports_burst = 4;
+  double reports_per_second = 0.5;
   /// Entries of one peer that are taken in. Beyond: reading waits, and with it the peer.
   double intake_burst = 400'000;
   double intake_per_second = 2'000;
