@@ -26,8 +26,12 @@ void add_config_routes(Router& router, node::Node& node, node::ConfigReload& con
                        const node::Paths& paths);
 void add_peer_routes(Router& router, node::Node& node);
 void add_library_routes(Router& router, node::Node& node);
+/// Longest wait for a source that can be asked for.
+inline constexpr Duration kWaitMax = 30 * 24h;
+
 void add_install_routes(Router& router, node::Node& node);
 void add_catalog_routes(Router& router, node::Node& node);
+void add_sync_routes(Router& router, node::Node& node);
 void add_share_routes(Router& router, node::Node& node);
 void add_transfer_routes(Router& router, node::Node& node);
 

@@ -35,6 +35,7 @@ Router make_router(node::Node& node, Surroundings around) {
   add_library_routes(router, node);
   add_install_routes(router, node);
   add_catalog_routes(router, node);
+  add_sync_routes(router, node);
   add_transfer_routes(router, node);
   return router;
 }

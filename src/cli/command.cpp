@@ -68,14 +68,14 @@ std::optional<double> Args::seconds(std::string_view key) const {
 
 std::span<const CommandSpec> commands() {
   static const std::array kCommands{
-      up_command(),          status_command(),     id_command(),       peers_command(),
-      connect_command(),     disconnect_command(), ping_command(),     perf_command(),
-      share_command(),       shares_command(),     unshare_command(),  verify_command(),
-      library_command(),     catalog_command(),    topics_command(),   subscribe_command(),
-      unsubscribe_command(), get_command(),        install_command(),  update_command(),
-      uninstall_command(),   transfers_command(),  pause_command(),    resume_command(),
-      cancel_command(),      config_command(),     discover_command(), doctor_command(),
-      interop_command()};
+      up_command(),          status_command(),     id_command(),        peers_command(),
+      connect_command(),     disconnect_command(), ping_command(),      perf_command(),
+      share_command(),       shares_command(),     unshare_command(),   verify_command(),
+      library_command(),     catalog_command(),    topics_command(),    subscribe_command(),
+      unsubscribe_command(), sync_command(),       get_command(),       install_command(),
+      update_command(),      uninstall_command(),  transfers_command(), pause_command(),
+      resume_command(),      cancel_command(),     config_command(),    discover_command(),
+      doctor_command(),      interop_command()};
   return kCommands;
 }
 

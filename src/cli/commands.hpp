@@ -22,6 +22,7 @@ CommandSpec catalog_command();      // command_catalog.cpp
 CommandSpec topics_command();       //
 CommandSpec subscribe_command();    //
 CommandSpec unsubscribe_command();  //
+CommandSpec sync_command();         // command_sync.cpp
 CommandSpec get_command();          // command_get.cpp
 CommandSpec install_command();      // command_install.cpp
 CommandSpec update_command();       //

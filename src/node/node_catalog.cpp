@@ -12,6 +12,7 @@
 #include "node/escape.hpp"
 #include "node/node.hpp"
 #include "node/replicator.hpp"
+#include "node/sync_status.hpp"
 #include "node/version.hpp"
 
 namespace warren::node {
@@ -70,6 +71,13 @@ awaitable<Result<>> Node::open_catalog() {
     keeper_.note(peer, event);
   };
   hooks.changed = [this] { replicator_->look_again(); };
+  const auto status = std::make_shared<SyncStatus>(
+      *libraries_, *transfers_, *replicator_,
+      [this](std::string_view entry) { return expected_version(entry); });
+  hooks.wants = [status] { return status->classify(); };
+  transfers_->on_state_changed([this](transfer::TransferId) {
+    if (catalog_) catalog_->wants_changed();
+  });
   catalog_ = std::make_unique<catalog::CatalogService>(swarm_, libraries_->published(),
                                                        *catalog_store_, std::move(hooks),
                                                        catalog::CatalogOptions{.keeps_own = true});

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "catalog/catalog_service.hpp"
 #include "node/node.hpp"
 #include "node/replicator.hpp"
 
@@ -163,6 +164,7 @@ awaitable<Result<>> Node::reconfigure(NodeSettings settings) {
   keeper_.configure(settings.manager);
   if (transfers_) transfers_->set_bandwidth(settings.bandwidth);
   if (replicator_) replicator_->configure(settings.replication);
+  if (catalog_) catalog_->wants_changed();
   if (bootstrap_ != nullptr) {
     bootstrap_->configure(settings.bootstrap_times);
     bootstrap_->replace(settings.bootstrap);

@@ -18,6 +18,9 @@
 #include "runtime/worker_pool.hpp"
 
 namespace warren::node {
+
+using catalog::Reason;
+
 namespace {
 
 /// All of the catalog is looked through so often, whatever was announced. Source: the systems' map,
@@ -49,6 +52,20 @@ Result<> exchange_paths(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+Reason reason_of(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kNoPeer:
+    case ErrorCode::kNotFound: return Reason::kNoPeer;
+    case ErrorCode::kTimedOut: return Reason::kPeerSilent;
+    case ErrorCode::kNoSpace: return Reason::kDiskFull;
+    case ErrorCode::kDenied: return Reason::kPermission;
+    case ErrorCode::kExists:
+    case ErrorCode::kConflict: return Reason::kConflict;
+    case ErrorCode::kLimited: return Reason::kTurn;
+    default: return Reason::kError;
+  }
+}
+
 Replicator::Replicator(runtime::Runtime& runtime, PeerId self, catalog::CatalogStore& store,
                        library::LibraryService& libraries, transfer::TransferManager& transfers,
                        Hooks hooks)
@@ -72,6 +89,8 @@ void Replicator::configure(ReplicatorSettings settings) {
   view_.problem.clear();
   ++generation_;
   tried_.clear();
+  left_.clear();
+  problem_ = Reason::kNone;
   wake_->notify();
 }
 
@@ -93,9 +112,12 @@ awaitable<void> Replicator::run() {
     co_await find_library();
     if (view_.settings.mode != catalog::Mode::kProxy) {
       postponed_ = false;
+      ++passes_;
       const auto passed = co_await pass(generation_);
+      std::erase_if(left_, [this](const auto& entry) { return entry.second.pass != passes_; });
       if (!passed && passed.error().code() == ErrorCode::kCancelled) co_return;
       view_.problem = passed ? "" : passed.error().message();
+      problem_ = passed ? Reason::kNone : reason_of(passed.error());
       if (!passed) log::warn("node", "nothing is fetched: {}", passed.error().message());
       again =
           postponed_ ? std::clamp<Duration>(2 * again, kPostponeMin, kPassInterval) : Duration(0);
@@ -164,10 +186,25 @@ bool Replicator::may_update(const catalog::CatalogStore::Outdated& what,
 }
 
 /// The library may be looking at it still; and a person may have changed it, for good.
-Result<> Replicator::postpone(const std::string& id) {
-  if (!id.empty()) tried_.erase(id);
+Result<> Replicator::postpone(const std::string& id, Reason reason) {
+  tried_.erase(id);
+  leave(id, reason);
   postponed_ = true;
   return {};
+}
+
+void Replicator::leave(const std::string& id, Reason reason) {
+  if (left_.size() < kTriedMax || left_.contains(id)) left_[id] = {reason, passes_};
+}
+
+Reason Replicator::reason(const std::string& id, const Cid& root) const {
+  if (problem_ != Reason::kNone) return problem_;
+  const auto tried = tried_.find(id);
+  if (tried != tried_.end() && tried->second.root == root && view_.fetching != id) {
+    return tried->second.reason;
+  }
+  const auto left = left_.find(id);
+  return left == left_.end() ? Reason::kNone : left->second.reason;
 }
 
 /// Fetches the new content beside the old one and exchanges the two.
@@ -180,8 +217,15 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
   const auto here = libraries_.find(id);
   const bool done = here && here->entry.published.listing.root == root;
   const bool now = may_ask({what.replica.peer}) && !was_tried(id, root);
-  if (!done && !now) co_return Result<>{};
-  if (!done && !may_update(what, folder)) co_return postpone();
+  if (!done && !now) {
+    leave(id, why_not_asked({what.replica.peer}));
+    co_return Result<>{};
+  }
+  if (!done && !may_update(what, folder)) {
+    leave(id, Reason::kConflict);
+    postponed_ = true;
+    co_return Result<>{};
+  }
   library::Folder beside = folder;
   beside.settings.path += kUpdateFolder;
   const std::string fresh = beside.settings.path + "/" + id;
@@ -196,9 +240,9 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
     if (!fetched) co_return Result<>{};
     // That took its time.
     const auto still = libraries_.find(id);
-    if (!still || !may_update(what, folder)) co_return postpone(id);
+    if (!still || !may_update(what, folder)) co_return postpone(id, Reason::kConflict);
     auto operation = libraries_.begin_operation(id);
-    if (!operation) co_return postpone(id);  // Somebody works on it.
+    if (!operation) co_return postpone(id, Reason::kBusy);
     auto swap = [&]() -> Result<bool> {
       WARREN_TRY(const bool untouched,
                  is_as_fetched(folder.settings.path, id, still->entry.stamps));
@@ -206,7 +250,7 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
       return untouched;
     };
     WARREN_CO_TRY(const bool swapped, co_await runtime::run(runtime_.pool(), std::move(swap)));
-    if (!swapped) co_return postpone(id);
+    if (!swapped) co_return postpone(id, Reason::kConflict);
     ++view_.fetched;
   }
   auto finish = [&]() -> Result<> {
@@ -229,7 +273,7 @@ awaitable<Result<library::Folder>> Replicator::library_folder() {
   co_return co_await libraries_.add_folder(std::move(settings));
 }
 
-awaitable<Result<std::vector<std::string>>> Replicator::patterns() {
+awaitable<Result<std::vector<std::string>>> Replicator::patterns() const {
   std::vector<std::string> wanted;
   if (view_.settings.mode == catalog::Mode::kProxy) co_return wanted;
   if (view_.settings.mode == catalog::Mode::kFull) {
@@ -256,11 +300,14 @@ awaitable<Result<>> Replicator::consider(std::string id, library::Folder folder,
   if (!chosen) {
     // What peers disagree about is for a person to decide.
     log::debug("node", "not fetched by itself: {}", chosen.error().message());
+    leave(id, reason_of(chosen.error()));
     co_return Result<>{};
   }
   const Cid root = *chosen->listing.root;
+  const bool named = library::is_entry_name(id);
   const bool now = may_ask(chosen->peers) && !was_tried(id, root);
-  if (!now || !library::is_entry_name(id) || libraries_.find(id)) co_return Result<>{};
+  if (!now || !named) leave(id, named ? why_not_asked(chosen->peers) : Reason::kName);
+  if (!now || !named || libraries_.find(id)) co_return Result<>{};
   note_try(id, root);
   // Later it follows the one that was known first: a newcomer can repeat what others list.
   const catalog::Offer* first = nullptr;
@@ -293,9 +340,14 @@ bool Replicator::was_tried(const std::string& id, const Cid& root) {
 /// What goes on failing is tried less and less often, so that it is in nobody's way.
 void Replicator::note_try(const std::string& id, const Cid& root) {
   Tried& tried = tried_[id];
-  if (tried.root != root) tried = {root, {}, 0};
+  if (tried.root != root) tried = {root, {}, 0, Reason::kNone};
   tried.again = runtime_.now() + kTryAgain * (1 << std::min(tried.times, kTriedDoublings));
   ++tried.times;
+}
+
+void Replicator::note_failure(const std::string& id, Reason reason) {
+  const auto tried = tried_.find(id);
+  if (tried != tried_.end()) tried->second.reason = reason;
 }
 
 /// Entries of peers that are away come when these do.
@@ -307,21 +359,31 @@ bool Replicator::may_ask(const std::vector<PeerId>& peers) const {
   });
 }
 
+Reason Replicator::why_not_asked(const std::vector<PeerId>& peers) const {
+  const bool any =
+      std::ranges::any_of(peers, [this](const PeerId& peer) { return hooks_.is_connected(peer); });
+  return any ? Reason::kPeerSilent : Reason::kNoPeer;
+}
+
 awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
                                   std::uint64_t generation) {
   const std::string id = choice.listing.id;
   const std::vector<PeerId> peers = choice.peers;
+  left_.erase(id);
   const auto begun = co_await hooks_.fetch(std::move(choice), std::move(folder));
   if (!begun) {
     ++view_.failed;
+    note_failure(id, reason_of(begun.error()));
     log::warn("node", "{} is not fetched: {}", escape_for_display(id), begun.error().message());
     co_return false;
   }
   const Result<> done = co_await follow(*begun, generation);
   if (!done) {
-    if (done.error().code() != ErrorCode::kCancelled) {
-      co_await give_up(*begun, done.error(), peers);
+    const bool cancelled = done.error().code() == ErrorCode::kCancelled;
+    if (generation == generation_) {
+      note_failure(id, cancelled ? Reason::kPerson : reason_of(done.error()));
     }
+    if (!cancelled) co_await give_up(*begun, done.error(), peers);
     co_return false;
   }
   tried_.erase(id);

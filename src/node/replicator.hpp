@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/need.hpp"
 #include "library/library_service.hpp"
 #include "node/entry_choice.hpp"
 #include "node/replication.hpp"
@@ -45,8 +46,11 @@ class Replicator {
   const ReplicatorView& view() const { return view_; }
   /// The folder of the settings as libraries know it: without symlinks, once it is there.
   const std::string& library() const { return library_; }
+  /// Why this content of the entry `id` is not fetched; kNone: it is, or nothing is known against
+  /// it.
+  catalog::Reason reason(const std::string& id, const Cid& root) const;
   /// Topics of what the mode fetches; an empty one: every topic. Errors: of the database.
-  awaitable<Result<std::vector<std::string>>> patterns();
+  awaitable<Result<std::vector<std::string>>> patterns() const;
   /// What is under way goes on when the node runs again. Cancel: unsafe.
   awaitable<void> stop();
 
@@ -58,7 +62,9 @@ class Replicator {
   awaitable<Result<>> consider(std::string id, library::Folder folder, std::uint64_t generation);
   awaitable<Result<>> update(catalog::CatalogStore::Outdated what, library::Folder folder,
                              std::uint64_t generation);
-  Result<> postpone(const std::string& id = {});
+  Result<> postpone(const std::string& id, catalog::Reason reason);
+  /// This pass leaves it alone.
+  void leave(const std::string& id, catalog::Reason reason);
   bool may_update(const catalog::CatalogStore::Outdated& what, const library::Folder& folder);
   awaitable<Result<>> update_outdated(const std::vector<std::string>& wanted,
                                       library::Folder folder, std::uint64_t generation);
@@ -68,7 +74,9 @@ class Replicator {
                           const std::vector<PeerId>& peers);
   bool was_tried(const std::string& id, const Cid& root);
   void note_try(const std::string& id, const Cid& root);
+  void note_failure(const std::string& id, catalog::Reason reason);
   bool may_ask(const std::vector<PeerId>& peers) const;
+  catalog::Reason why_not_asked(const std::vector<PeerId>& peers) const;
 
   runtime::Runtime& runtime_;
   PeerId self_;
@@ -83,13 +91,24 @@ class Replicator {
     Cid root;
     TimePoint again{};  ///< Not before.
     unsigned times = 0;
+    catalog::Reason reason = catalog::Reason::kNone;  ///< Why it failed; kNone: it has not yet.
   };
   std::map<std::string, Tried> tried_;
+  struct Left {
+    catalog::Reason reason = catalog::Reason::kNone;
+    std::uint64_t pass = 0;
+  };
+  std::map<std::string, Left> left_;  ///< By id.
+  std::uint64_t passes_ = 0;
+  catalog::Reason problem_ = catalog::Reason::kNone;  ///< Why the last pass ended early.
   bool postponed_ = false;  ///< Something of this pass waits for the library.
   /// Peers that did not give what they list: left alone until then.
   std::map<PeerId, TimePoint> resting_;
   std::unique_ptr<runtime::Signal> wake_;
   runtime::TaskGroup tasks_;
 };
+
+/// In the words of quality statement SY-1.
+catalog::Reason reason_of(const Error& error);
 
 }  // namespace warren::node
