@@ -63,6 +63,8 @@ class DiskLog {
   /// A disk that says "synced" and is not, for the files of which this says so. Shows that a test
   /// can fail.
   std::function<bool(std::string_view path)> forgets_syncs;
+  /// To sync a file keeps its name too, as the file systems of Linux do. POSIX does not say so.
+  bool names_are_synced_with_files = false;
   /// What time an operation is noted with. Unset: 0.
   std::function<std::int64_t()> clock;
 
@@ -253,6 +255,11 @@ inline Found DiskLog::after(std::size_t done, Left left, std::uint64_t seed) con
       last = &operation;
     } else if (!forgets_syncs || !forgets_syncs(operation.path)) {
       sync(file);
+      if (names_are_synced_with_files) {
+        synced_names[operation.path] = known->second;
+        std::erase_if(changes,
+                      [&](const NameChange& change) { return change.path == operation.path; });
+      }
     }
   }
 
