@@ -16,8 +16,6 @@ namespace {
 constexpr Duration kIntervalDefault = 500ms;
 constexpr Duration kIntervalMin = 50ms;
 constexpr Duration kIntervalMax = 60s;
-/// Longest wait for a source that can be asked for.
-constexpr Duration kWaitMax = 30 * 24h;
 constexpr std::size_t kSourcesMax = 32;
 
 Result<transfer::TransferId> id_of(const Request& request) {
