@@ -31,9 +31,9 @@ demo: build ## Two nodes on this machine find each other, share, are killed, res
 test: ## Build everything and run every test; ends with "N passed, N failed"
 	@scripts/run-tests $(PRESET)
 
-bench: build ## Compare with js-libp2p, iperf3, rsync, Syncthing, sha256sum (one table)
+bench: build ## Compare with js-libp2p, iperf3, rsync, libtorrent, Syncthing, sha256sum (one table)
 	@scripts/setup --bench --tests || echo "bench: something to compare with is missing" >&2
-	@cmake --build $(BUILD) --target interop_peer
+	@cmake --build $(BUILD) --target interop_peer bench_library_scan
 	@bench/run
 
 fuzz: setup ## Run every fuzz target for FUZZ_SECONDS (20) each

@@ -5,6 +5,7 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -90,6 +91,15 @@ class Bench {
     const auto settled = run(service_->wait_settled(runtime_.now() + 600s));
     if (!settled) die(settled.error());
   }
+  /// What the machine needs to look at each entry's folder once.
+  double stat_seconds() const {
+    const TimePoint began = now();
+    for (const auto& entry : fs::directory_iterator(place_ / "things")) {
+      struct stat status{};
+      if (::lstat(entry.path().c_str(), &status) != 0) die(Error(ErrorCode::kIo, "lstat failed"));
+    }
+    return seconds(now() - began);
+  }
   /// Until the next change of what is published.
   void wait_changed() { run(changed()); }
   awaitable<void> changed() {
@@ -154,6 +164,8 @@ int main(int count, char** arguments) {
   bench.wait_watched();
   report["until_watched_seconds"] = seconds(bench.now() - began);
   bench.settle();
+
+  report["stat_seconds"] = bench.stat_seconds();
 
   began = bench.now();
   std::ofstream(bench.place() / "things" / "entry-7" / "file") << "another text";

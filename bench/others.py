@@ -15,8 +15,8 @@ running = []
 
 
 def start(words, **options):
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, **options)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(words, **{**quiet, **options})
     running.append(process)
     return process
 
@@ -129,6 +129,44 @@ class RsyncDaemon:
         seconds = timed(["rsync", "-a", f"rsync://127.0.0.1:{self.port}/bench/", f"{target}/"])
         shutil.rmtree(target)
         return seconds
+
+
+class TorrentSeed:
+    """A BitTorrent client (libtorrent) that serves one folder, and others that fetch it."""
+
+    # The system's own: libtorrent comes as a package of that one.
+    WORDS = ["/usr/bin/python3", "-B", str(pathlib.Path(__file__).parent / "torrent_peer.py")]
+
+    def __init__(self, place, source):
+        done = subprocess.run([self.WORDS[0], "-c", "import libtorrent"], capture_output=True, check=False)
+        if done.returncode != 0:
+            raise Failed("python3-libtorrent is not installed: run scripts/setup --bench")
+        self.place, self.source, self.torrent = place, source, place / "bench.torrent"
+        self.process, self.port = None, None
+
+    def __enter__(self):
+        self.place.mkdir(parents=True)
+        self.process = start([*self.WORDS, "seed", str(self.source), str(self.torrent)],
+                             stdout=subprocess.PIPE, text=True)
+        self.port = self.process.stdout.readline().strip()
+        if not self.port:
+            raise Failed("the BitTorrent client did not start")
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+        self.process.stdout.close()
+
+    def fetch(self, target):
+        """Seconds from the connection until everything is in the new folder `target`."""
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        done = subprocess.run([*self.WORDS, "fetch", str(self.torrent), self.port, str(target)],
+                              capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode != 0:
+            raise Failed(f"the BitTorrent client failed: {done.stderr[-500:]}")
+        shutil.rmtree(target)
+        return float(done.stdout)
 
 
 class Syncthing:

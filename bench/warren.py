@@ -86,3 +86,15 @@ def perf(node, address, size):
     """Gbit/s of one stream from `node` to the one at `address`, memory to memory."""
     result = node.command("perf", address, "--upload-bytes", size, "--download-bytes", 0)
     return size * 8 / result["upload_seconds"] / 1e9
+
+
+def library_scan(folder, entries):
+    """What bench_library_scan prints: seconds and memory of a library of so many entries."""
+    program = TOP / "build" / "release" / "bench" / "bench_library_scan"
+    if not program.exists():
+        raise Failed(f"{program} is not built")
+    done = subprocess.run([program, folder, str(entries)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"bench_library_scan failed: {done.stderr[-500:]}")
+    return json.loads(done.stdout)
