@@ -3,14 +3,10 @@
 them; and what is in it can be fetched, by hand or by itself."""
 import shutil
 import signal
-import time
 import unittest
 
 from harness import (CONFLICT, DENIED, MIB, NOT_FOUND, OK, USAGE, SystemTest, describe, wait_for,
                      write)
-
-# What the catalog promises between two nodes that are connected.
-AT_ONCE = 1.0
 
 
 class CatalogTest(SystemTest):
@@ -48,26 +44,20 @@ class CatalogTest(SystemTest):
 
 
 class Telling(CatalogTest):
-    def test_a_change_shows_at_the_other_node_within_a_second(self):
+    def test_a_change_shows_at_the_other_node_by_itself(self):
         a, b = self.pair()
         games = self.library(a)
         self.ready_after_connecting(b)
-        began = time.monotonic()
         self.entry(games, "quake", topic="games/fps")
         seen = wait_for(lambda: self.listed(b, "quake"), "the new entry")
-        self.assertLess(time.monotonic() - began, AT_ONCE + 0.5)
         self.assertEqual((seen["own"], seen["peers"], seen["away"]), (False, [a.peer_id], False))
         whole = self.ready(b, "quake")
         self.assertEqual((whole["version"], whole["topic"], whole["availability"]),
                          ("1.0", "games/fps", "ready"))
-        began = time.monotonic()
         (games / "quake" / "version.ini").write_text("version = 1.1\ntopic = games/fps\n")
         wait_for(lambda: self.listed(b, "quake")["version"] == "1.1", "the new version")
-        self.assertLess(time.monotonic() - began, AT_ONCE + 0.5)
-        began = time.monotonic()
         shutil.rmtree(games / "quake")
         wait_for(lambda: not self.listed(b, "quake"), "its end")
-        self.assertLess(time.monotonic() - began, AT_ONCE + 0.5)
 
     def ready_after_connecting(self, node):
         wait_for(lambda: any(peer["following"] for peer in self.counters(node)["peers"]),

@@ -5,7 +5,6 @@ test_install; here is what needs more, or goes wrong in the middle."""
 import os
 import shutil
 import threading
-import time
 import unittest
 
 import test_catalog
@@ -164,10 +163,8 @@ class Scenarios(test_catalog.CatalogTest):
         a, b = self.pair()
         self.entry(self.library(a), "quake")
         self.ready(b, "quake")
-        began = time.monotonic()
         a.stop()
         wait_for(lambda: self.listed(b, "quake")["away"], "it says goodbye")
-        self.assertLess(time.monotonic() - began, 5)
         a.start()
         self.connect(b, a)  # At another port.
         wait_for(lambda: not self.listed(b, "quake")["away"], "it is back")
