@@ -183,6 +183,7 @@ std::string state_of(const api::Json& entry) {
   const std::string work = entry.value("work", "");
   if (work != "nothing" && work != "waiting" && work != state) state += ", " + work;
   if (entry.value("installed", false)) state += ", installed";
+  if (!entry.value("downloaded", true)) state += ", not downloaded";
   return state;
 }
 

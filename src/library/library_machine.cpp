@@ -410,7 +410,7 @@ void LibraryMachine::relist(EntryState& entry, TimePoint now, const Look* look) 
     listing.name = look->sentinel.name.empty() ? listing.id : look->sentinel.name;
     listing.version = look->sentinel.version;
     listing.topic = look->sentinel.topic.empty() ? settings.topic : look->sentinel.topic;
-    listing.downloaded = look->has_sentinel || !settings.sentinel.required;
+    listing.downloaded = !look->empty && (look->has_sentinel || !settings.sentinel.required);
     listing.installed = look->installed;
   }
   const bool busy = in_operation(entry) || entry.intent_log;

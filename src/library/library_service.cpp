@@ -281,9 +281,15 @@ const FolderSettings* LibraryService::settings_around(std::string_view directory
   return nullptr;
 }
 
-const peers::AccessRule* LibraryService::audience(std::string_view id) const {
+const peers::AccessRule* LibraryService::audience(std::string_view id,
+                                                  std::string_view path) const {
   const auto view = machine_.find(id);
   if (!view) return nullptr;
+  const auto folder = folders_.find(view->entry->folder);
+  const bool here = folder != folders_.end() && path.ends_with(id) &&
+                    is_below(path, folder->second.settings.path) &&
+                    path.rfind('/') + 1 == path.size() - id.size();
+  if (!here) return nullptr;
   const PublishedEntry& entry = view->entry->published;
   return entry.listing.availability == Availability::kLocalOnly ? nullptr : &entry.rule;
 }

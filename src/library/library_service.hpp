@@ -84,9 +84,10 @@ class LibraryService {
   /// Of the folder that is `directory` or has it inside; null: none does. Valid until the core
   /// thread goes on.
   const FolderSettings* settings_around(std::string_view directory) const;
-  /// Who may fetch what the entry was when it was last hashed. Null: nobody, as while something
-  /// works on it, or when it is for this machine alone. Valid until the core thread goes on.
-  const peers::AccessRule* audience(std::string_view id) const;
+  /// Who may fetch what the entry at `path` was when it was last hashed. Null: nobody, as while
+  /// something works on it, when it is for this machine alone, or when the entry of this id lies
+  /// elsewhere. Valid until the core thread goes on.
+  const peers::AccessRule* audience(std::string_view id, std::string_view path) const;
 
   /// Scans and walks all of the folder, or of every one when the path is empty. Returns at once.
   /// Errors: kNotFound.

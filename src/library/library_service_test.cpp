@@ -254,9 +254,15 @@ TEST_F(LibraryServiceTest, AnOperationHidesAnEntryUntilItEnds) {
   start();
   add();
   settle();
+  const std::string path = disk_.at("things/a");
+  EXPECT_NE(service_->audience("a", path), nullptr);
+  EXPECT_EQ(service_->audience("a", disk_.at("elsewhere/a")), nullptr) << "another folder's";
+  EXPECT_EQ(service_->audience("a", disk_.at("things/b/a")), nullptr);
+  EXPECT_EQ(service_->audience("b", path), nullptr);
   {
     auto operation = service_->begin_operation("a");
     ASSERT_TRUE(operation);
+    EXPECT_EQ(service_->audience("a", path), nullptr);
     EXPECT_EQ(service_->begin_operation("a").error().code(), ErrorCode::kConflict);
     ASSERT_TRUE(until(
         [&] { return set().find(kNeighbour, "a")->availability == Availability::kLocalOnly; }));

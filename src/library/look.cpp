@@ -35,13 +35,13 @@ void append_stamp(Bytes& out, const FileStamp& stamp) {
   append_number(out, stamp.inode);
 }
 
-Result<SentinelContent> read_sentinel_of(const Directory& entry, const SentinelSettings& settings,
-                                         const limits::Library& limits) {
-  WARREN_TRY(const runtime::File file, entry.open_file(settings.file));
+Result<SentinelContent> read_sentinel_of(const Directory& entry, std::string_view path,
+                                         SentinelFormat format, const limits::Library& limits) {
+  WARREN_TRY(const runtime::File file, entry.open_file(path));
   Bytes bytes(limits.sentinel_bytes_max);
   WARREN_TRY(const std::size_t size, file.read_at(0, bytes));
   bytes.resize(size);
-  return read_sentinel(bytes, settings.format);
+  return read_sentinel(bytes, format);
 }
 
 /// What an operation that was killed leaves in the top of an entry: its log, or one that was being
@@ -136,6 +136,7 @@ Result<Look> look_at(const Directory& folder, std::string_view id, const Sentine
   Bytes record;
   crypto::Sha256 hash;
   bool sentinel_there = false;
+  look.empty = true;
   for (const DirectoryItem& item : items) {
     if (item.name == kInstalledFolder) {
       look.installed = item.kind == FileKind::kDirectory;
@@ -145,6 +146,7 @@ Result<Look> look_at(const Directory& folder, std::string_view id, const Sentine
     }
     if (is_left_behind(entry, item)) look.in_operation = true;
     if (is_reserved(item.name)) continue;
+    look.empty = false;
     record.clear();
     append_text(record, item.name);
     record.push_back(static_cast<std::uint8_t>(item.kind));
@@ -158,11 +160,25 @@ Result<Look> look_at(const Directory& folder, std::string_view id, const Sentine
       sentinel_there = true;
     }
   }
+  const std::string of_local = fmt::format("{}/{}", kInstalledFolder, kInstalledRecord);
+  const bool alone = look.empty && look.installed;
+  if (alone) {
+    const auto info = entry.info(of_local);
+    record.clear();
+    append_stamp(record, info ? info->stamp : FileStamp{});
+    hash.update(record);
+  }
   look.fingerprint.bytes = hash.finish();
   look.unchanged = look.fingerprint == known;
-  if (look.unchanged || !sentinel_there) return look;
+  if (look.unchanged) return look;
+  if (alone) {
+    if (auto content = read_sentinel_of(entry, of_local, SentinelFormat::kKeys, limits)) {
+      look.sentinel = std::move(*content);
+    }
+  }
+  if (!sentinel_there) return look;
   // One that cannot be read is none: the version would be made up.
-  if (auto content = read_sentinel_of(entry, sentinel, limits)) {
+  if (auto content = read_sentinel_of(entry, sentinel.file, sentinel.format, limits)) {
     look.has_sentinel = true;
     look.sentinel = std::move(*content);
   }

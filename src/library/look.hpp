@@ -21,12 +21,13 @@ struct Look {
   /// presence alone. Equal: taken for unchanged. Changes deeper down do not show; what is served is
   /// checked file by file anyway (content::Dataset).
   Digest fingerprint;
-  /// The fingerprint is the one that was known: the sentinel was not read, and the next three say
+  /// The fingerprint is the one that was known: the sentinel was not read, and the next two say
   /// nothing.
   bool unchanged = false;
   bool has_sentinel = false;
-  SentinelContent sentinel;
+  SentinelContent sentinel;   ///< Of an empty one what the record in `local/` says.
   bool installed = false;     ///< `local/` is a folder.
+  bool empty = false;         ///< Nothing lies there, or only what has a reserved name.
   bool in_operation = false;  ///< An install was under way here when a process ended: intent log.
 };
 

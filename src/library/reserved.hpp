@@ -13,6 +13,9 @@ inline constexpr std::string_view kBackupFolder = ".local.backup";
 inline constexpr std::string_view kIntentFile = ".warren.json";
 inline constexpr std::string_view kIntentParts = ".warren.json.tmp";  ///< While it is written.
 inline constexpr std::string_view kOwnedMarker = ".warren_owned";
+/// In `local/` of an entry that was installed without being downloaded: its version, as a sentinel
+/// says it.
+inline constexpr std::string_view kInstalledRecord = ".warren_installed";
 
 /// Of names directly in the folder of an entry.
 constexpr bool is_reserved(std::string_view name) {

@@ -70,13 +70,21 @@ awaitable<Result<>> Node::start() {
   config.bandwidth = options_.bandwidth;
   config.notes = &keeper_;
   config.trusted = [this](const PeerId& peer) { return is_trusted(peer); };
-  config.entry_audience = [this](std::string_view id) { return libraries_->audience(id); };
+  config.entry_audience = [this](std::string_view id, std::string_view path) {
+    return libraries_->audience(id, path);
+  };
   config.may_place = [this](std::string_view directory, const content::Tree& tree,
                             const std::optional<peers::AccessRule>& audience) {
     return may_place(directory, tree, audience);
   };
   config.has_owner = [this](std::string_view directory) {
     return library_around(directory) != nullptr;
+  };
+  config.takes_in = [this](std::string directory, std::string name) {
+    return takes_in(std::move(directory), std::move(name));
+  };
+  config.take_in = [this](std::string directory, std::string temporary_name, std::string name) {
+    return installer_->take_in(std::move(directory), std::move(temporary_name), std::move(name));
   };
   transfers_ =
       std::make_unique<transfer::TransferManager>(runtime_, swarm_, *store_, std::move(config));

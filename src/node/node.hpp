@@ -131,6 +131,16 @@ struct GetOptions {
   Duration wait = 60s;            ///< For a source; zero: for ever.
 };
 
+/// What to install or update, as a person says it.
+struct InstallOptions {
+  std::string entry;  ///< An id; where peers are asked as parse_entry_name() takes it.
+  /// Its archives are unpacked while they come from peers, and not kept.
+  bool stream = false;
+  // Of a streamed one.
+  std::string library;  ///< Of an entry that is not here, as in GetOptions.
+  Duration wait = 60s;  ///< For a source; zero: for ever.
+};
+
 /// Core thread only. `runtime` outlives it. Call stop() before destruction, also after a start()
 /// that failed.
 class Node final : private discovery::PeerSink {
@@ -242,12 +252,14 @@ class Node final : private discovery::PeerSink {
   // kLimited, kClosed; the rest is the job's result (install::Installer).
 
   using InstallJob = Job<install::Installed>;
-  Result<std::shared_ptr<InstallJob>> install(std::string id);
+  /// The job's errors of a streamed one are also kNoPeer, those of choose_entry(), kNotFound (no
+  /// library to put it into), kConflict (several), those of RemoteReader.
+  Result<std::shared_ptr<InstallJob>> install(InstallOptions options);
   Result<std::shared_ptr<InstallJob>> uninstall(std::string id);
-  /// `entry`: as parse_entry_name() takes it; without a version or CID to the newer version that
-  /// peers offer. The job's errors are also kNoPeer (nobody offers it), kConflict (no offer is
-  /// known to be newer, or there is a choice), those of the transfer.
-  Result<std::shared_ptr<InstallJob>> update(std::string entry);
+  /// Without a version or CID to the newer version that peers offer. The job's errors are also
+  /// kNoPeer (nobody offers it), kConflict (no offer is known to be newer, or there is a choice),
+  /// those of the transfer.
+  Result<std::shared_ptr<InstallJob>> update(InstallOptions options);
 
   // ------------------------------------------------------------------------------- catalog
 
@@ -316,11 +328,25 @@ class Node final : private discovery::PeerSink {
   awaitable<void> forget_entry(std::string id);
   /// A person gave its key.
   bool is_trusted(const PeerId& peer) const;
-  template <class Run>
-  Result<std::shared_ptr<InstallJob>> begin_install(std::string entry, Run run);
-  awaitable<void> run_install(std::shared_ptr<InstallJob> job, std::string id);
-  awaitable<void> run_uninstall(std::shared_ptr<InstallJob> job, std::string id);
-  awaitable<void> run_update(std::shared_ptr<InstallJob> job, std::string entry);
+  using Operate = awaitable<Result<install::Installed>> (Node::*)(
+      InstallOptions options, std::shared_ptr<content::Progress> progress);
+  Result<std::shared_ptr<InstallJob>> begin_install(InstallOptions options, Operate operate);
+  awaitable<void> run_install(std::shared_ptr<InstallJob> job, InstallOptions options,
+                              Operate operate);
+  awaitable<Result<install::Installed>> install_here(InstallOptions options,
+                                                     std::shared_ptr<content::Progress> progress);
+  awaitable<Result<install::Installed>> install_streamed(
+      InstallOptions options, std::shared_ptr<content::Progress> progress);
+  awaitable<Result<install::Installed>> uninstall_here(InstallOptions options,
+                                                       std::shared_ptr<content::Progress> progress);
+  awaitable<Result<install::Installed>> update_here(InstallOptions options,
+                                                    std::shared_ptr<content::Progress> progress);
+  awaitable<Result<install::Installed>> update_streamed(
+      InstallOptions options, std::shared_ptr<content::Progress> progress);
+  awaitable<Result<install::Installed>> stream(EntryChoice choice, std::string folder, bool anew,
+                                               Duration wait,
+                                               std::shared_ptr<content::Progress> progress);
+  awaitable<bool> takes_in(std::string directory, std::string name);
   awaitable<Result<EntryChoice>> find_newer(std::string entry);
   awaitable<Result<>> fetch_version(EntryChoice choice, std::string directory, std::string name,
                                     std::shared_ptr<content::Progress> progress);

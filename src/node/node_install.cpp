@@ -52,57 +52,57 @@ Error for_update(const Error& error) {
 
 }  // namespace
 
-template <class Run>
-Result<std::shared_ptr<Node::InstallJob>> Node::begin_install(std::string entry, Run run) {
+Result<std::shared_ptr<Node::InstallJob>> Node::begin_install(InstallOptions options,
+                                                              Operate operate) {
   WARREN_TRY_VOID(take_job_slot());
   auto job = std::make_shared<InstallJob>(runtime_);
-  if (!tasks_.spawn((this->*run)(job, std::move(entry)))) {
+  if (!tasks_.spawn(run_install(job, std::move(options), operate))) {
     --jobs_;
     return fail(ErrorCode::kClosed, "the node is shutting down");
   }
   return job;
 }
 
-Result<std::shared_ptr<Node::InstallJob>> Node::install(std::string id) {
-  return begin_install(std::move(id), &Node::run_install);
+Result<std::shared_ptr<Node::InstallJob>> Node::install(InstallOptions options) {
+  const Operate operate = options.stream ? &Node::install_streamed : &Node::install_here;
+  return begin_install(std::move(options), operate);
 }
 Result<std::shared_ptr<Node::InstallJob>> Node::uninstall(std::string id) {
-  return begin_install(std::move(id), &Node::run_uninstall);
+  InstallOptions options;
+  options.entry = std::move(id);
+  return begin_install(std::move(options), &Node::uninstall_here);
 }
-Result<std::shared_ptr<Node::InstallJob>> Node::update(std::string entry) {
-  return begin_install(std::move(entry), &Node::run_update);
+Result<std::shared_ptr<Node::InstallJob>> Node::update(InstallOptions options) {
+  const Operate operate = options.stream ? &Node::update_streamed : &Node::update_here;
+  return begin_install(std::move(options), operate);
 }
 
-awaitable<void> Node::run_install(std::shared_ptr<InstallJob> job, std::string id) {
+awaitable<void> Node::run_install(std::shared_ptr<InstallJob> job, InstallOptions options,
+                                  Operate operate) {
   const Stoppable stoppable(job_progress_, job->shared_progress());
-  auto installed = co_await installer_->install(std::move(id), job->shared_progress());
+  auto ended = co_await (this->*operate)(std::move(options), job->shared_progress());
   --jobs_;
-  job->finish(std::move(installed));
+  job->finish(std::move(ended));
 }
 
-awaitable<void> Node::run_uninstall(std::shared_ptr<InstallJob> job, std::string id) {
-  auto removed = co_await installer_->uninstall(std::move(id));
-  --jobs_;
-  job->finish(std::move(removed));
+awaitable<Result<install::Installed>> Node::install_here(
+    InstallOptions options, std::shared_ptr<content::Progress> progress) {
+  co_return co_await installer_->install(std::move(options.entry), std::move(progress));
 }
 
-awaitable<void> Node::run_update(std::shared_ptr<InstallJob> job, std::string entry) {
-  const Stoppable stoppable(job_progress_, job->shared_progress());
-  auto choice = co_await find_newer(std::move(entry));
-  if (!choice) {
-    --jobs_;
-    job->finish(fail(std::move(choice).error()));
-    co_return;
-  }
-  const std::string id = choice->listing.id;
-  const std::shared_ptr<content::Progress> progress = job->shared_progress();
-  install::Installer::Fetch fetch = [this, found = *std::move(choice), progress](
-                                        std::string directory, std::string name) {
-    return fetch_version(found, std::move(directory), std::move(name), progress);
+awaitable<Result<install::Installed>> Node::uninstall_here(InstallOptions options,
+                                                           std::shared_ptr<content::Progress>) {
+  co_return co_await installer_->uninstall(std::move(options.entry));
+}
+
+awaitable<Result<install::Installed>> Node::update_here(
+    InstallOptions options, std::shared_ptr<content::Progress> progress) {
+  WARREN_CO_TRY(const EntryChoice choice, co_await find_newer(std::move(options.entry)));
+  install::Installer::Fetch fetch = [this, choice, progress](std::string directory,
+                                                             std::string name) {
+    return fetch_version(choice, std::move(directory), std::move(name), progress);
   };
-  auto updated = co_await installer_->update(id, std::move(fetch), progress);
-  --jobs_;
-  job->finish(std::move(updated));
+  co_return co_await installer_->update(choice.listing.id, std::move(fetch), progress);
 }
 
 awaitable<Result<EntryChoice>> Node::find_newer(std::string entry) {

@@ -11,12 +11,6 @@ using peers::AccessRule;
 const AccessRule kAnyone{Access::kAnyone, {}};
 const AccessRule kTrusted{Access::kTrusted, {}};
 
-GetRequest by_root(const Cid& root) {
-  GetRequest request;
-  request.root = root;
-  return request;
-}
-
 AccessRule only(const PeerId& peer) { return {Access::kListed, {peer}}; }
 
 class DataAccessTest : public testing::Test {
@@ -37,7 +31,7 @@ class DataAccessTest : public testing::Test {
   std::unique_ptr<TestNode> server_ = net_.node(1, [this] {
     TransferConfig config;
     config.trusted = [this](const PeerId& peer) { return trusted_.contains(peer); };
-    config.entry_audience = [this](std::string_view id) {
+    config.entry_audience = [this](std::string_view id, std::string_view) {
       const auto rule = entries_.find(id);
       return rule == entries_.end() ? nullptr : &rule->second;
     };

@@ -521,7 +521,7 @@ peers::Visitor DataServer::visitor_of(const Session& session) const {
 const peers::AccessRule* DataServer::audience_of(const content::ShareInfo& place) const {
   const std::string_view entry = place.entry_id();
   if (entry.empty()) return &place.audience;
-  return hooks_.entry_audience ? hooks_.entry_audience(entry) : nullptr;
+  return hooks_.entry_audience ? hooks_.entry_audience(entry, place.path) : nullptr;
 }
 
 bool DataServer::may_fetch(const content::ShareInfo& place, const peers::Visitor& visitor) const {

@@ -35,8 +35,10 @@ struct ServerStats {
 struct ServerHooks {
   /// Whether a person gave the key of this peer. Unset: of none.
   std::function<bool(const PeerId&)> trusted;
-  /// Who may fetch the entry `id` of a library now; null, or unset: nobody. Read at once.
-  std::function<const peers::AccessRule*(std::string_view id)> entry_audience;
+  /// Who may fetch what lies at `path` as the entry `id` of a library now; null, or unset: nobody.
+  /// Read at once.
+  std::function<const peers::AccessRule*(std::string_view id, std::string_view path)>
+      entry_audience;
   /// A download of the dataset that this peer may see, as far as it is; null when there is none.
   /// Unset: none.
   std::function<awaitable<std::shared_ptr<PartialDataset>>(Cid root, peers::Visitor visitor)>

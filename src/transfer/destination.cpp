@@ -42,6 +42,16 @@ Result<> but_exists_is_fine(Result<> made) {
 
 }  // namespace
 
+Result<> check_leaf_sizes(const content::Tree& tree) {
+  for (const content::Leaf& leaf : tree.leaves) {
+    if (leaf.bytes <= content::kLeafBytesMax) continue;
+    return fail(ErrorCode::kUnsupported,
+                "the dataset has a chunk of " + std::to_string(leaf.bytes) + " bytes",
+                "chunks of up to 1 MiB can be fetched");
+  }
+  return {};
+}
+
 // ------------------------------------------------------------------------------- preparation
 
 Result<std::unique_ptr<Destination>> Destination::prepare(std::shared_ptr<const content::Tree> tree,
@@ -52,12 +62,7 @@ Result<std::unique_ptr<Destination>> Destination::prepare(std::shared_ptr<const 
   self->tree_ = std::move(tree);
   self->paths_ = std::move(paths);
   self->hooks_ = std::move(hooks);
-  for (const content::Leaf& leaf : self->tree_->leaves) {
-    if (leaf.bytes <= content::kLeafBytesMax) continue;
-    return fail(ErrorCode::kUnsupported,
-                "the dataset has a chunk of " + std::to_string(leaf.bytes) + " bytes",
-                "chunks of up to 1 MiB can be fetched");
-  }
+  WARREN_TRY_VOID(check_leaf_sizes(*self->tree_));
   WARREN_TRY(Directory directory, Directory::open(self->paths_.directory));
   self->directory_ = std::make_shared<const Directory>(std::move(directory));
   WARREN_TRY(const bool ignores_case, self->directory_->ignores_case());
@@ -324,10 +329,14 @@ Result<> Destination::sync_folders() {
   return {};
 }
 
-Result<> Destination::place() {
+Result<> Destination::finish() {
   WARREN_TRY_VOID(make_symlinks());
   WARREN_TRY_VOID(sync());
-  WARREN_TRY_VOID(sync_folders());
+  return sync_folders();
+}
+
+Result<> Destination::place() {
+  WARREN_TRY_VOID(finish());
   auto renamed = directory_->rename_noreplace(paths_.temporary_name, paths_.final_name);
   if (!renamed && renamed.error().code() == ErrorCode::kExists) {
     return fail(ErrorCode::kExists,

@@ -41,6 +41,9 @@ struct DiskHooks {
 /// statement P13; docs/decisions/0011.
 bool makes_symlink(const content::Entry& entry);
 
+/// Errors: kUnsupported when a leaf is larger than what is received at a time.
+Result<> check_leaf_sizes(const content::Tree& tree);
+
 /// What one call of write() did.
 struct WriteResult {
   std::vector<std::uint64_t> bad;  ///< Leaves that did not hash to their names; not written.
@@ -74,8 +77,10 @@ class Destination {
   WriteResult write(std::uint64_t first, std::uint64_t count, BytesView bytes);
   /// Everything that write() wrote before this call is on the disk after it. Errors: kIo, kNoSpace.
   Result<> sync();
-  /// Makes the symlinks, syncs, and renames to the final name. Call when all leaves are written.
-  /// Errors: kExists when the final name was taken meanwhile, kIo, kNoSpace.
+  /// Makes the symlinks and syncs: all is on the disk, under the temporary name. Call when all
+  /// leaves are written. Errors: kIo, kNoSpace.
+  Result<> finish();
+  /// finish(), and renames to the final name. Errors: also kExists when that was taken meanwhile.
   Result<> place();
 
   /// Bytes that prepare() and write() will still take from the volume: what is not in `done`,

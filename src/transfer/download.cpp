@@ -20,41 +20,24 @@ namespace {
 using content::Entry;
 using content::EntryKind;
 
-// Lanes, probes, batches being written, commits: the sum of their own bounds stays below it.
-constexpr std::size_t kTasksMax = 1024;
-constexpr auto kFindTime = 5s;      // For the answers of all peers to a name.
-constexpr auto kMessageTime = 30s;  // For one message of a tree, up to 2 MiB.
-// For the first one; longer each time that the source has failed. Others may answer at once.
-constexpr auto kFirstNodesTime = 5s;
-constexpr auto kLookAgain = 2s;  // Between looks at who is connected.
-// How long leaves that no source has are waited for when sources are there: nothing says that
-// another one will come.
-constexpr auto kStarvedTime = 15s;
-constexpr auto kStuckTime = 10s;  // Source: quality statement SY-1.
-// How long a source with a part that gets no more of it is hoped for.
-constexpr auto kGrowTime = 60s;
-
+constexpr auto kFindTime = 5s;          // For the answers of all peers to a name.
+constexpr auto kLookAgain = 2s;         // Between looks at who is connected.
+constexpr auto kAskAgainAsker = 500ms;  // One that asked us: it may have a part soon.
+constexpr std::size_t kCompanyMax = 256;
 Error cancelled_error() { return {ErrorCode::kCancelled, "stopped"}; }
 
 }  // namespace
 
 Download::Download(DownloadContext context, content::TransferRecord record,
                    std::vector<PeerId> from, Duration wait)
-    : context_(context),
-      runtime_(context.runtime),
-      record_(std::move(record)),
-      from_(std::move(from)),
-      wait_(wait),
+    : Fetch(context, std::move(record), std::move(from), wait),
       directory_(std::filesystem::path(record_.temporary_path).parent_path().string()),
-      order_(context.runtime.rng()()),
-      wake_(runtime_.make_signal()),
-      end_(runtime_.make_signal()),
-      tasks_(runtime_, kTasksMax) {}
+      end_(runtime_.make_signal()) {}
 
 Download::~Download() = default;
 
 awaitable<Outcome> Download::run() {
-  started_at_ = waiting_since_ = moved_at_ = runtime_.now();
+  begin(runtime_.now());
   if (!stopping_) ended_ = !tasks_.spawn(main_task());
   while (!ended_ && !stopping_) {
     const runtime::Wake wake = co_await end_->wait_until(kNever);
@@ -92,10 +75,6 @@ void Download::set_terms(std::optional<peers::AccessRule> audience, bool backgro
   wake_->notify();
 }
 
-bool Download::moves_bytes() const {
-  return phase_ == Phase::kDownloading && rate_.rate(runtime_.now()) > 0;
-}
-
 awaitable<void> Download::main_task() {
   result_ = co_await main_steps();
   if (result_) phase_ = Phase::kDone;
@@ -116,11 +95,6 @@ awaitable<Result<>> Download::main_steps() {
   }
   co_await keep_serving();
   co_return co_await forget_leaves();
-}
-
-void Download::set_phase(Phase phase, std::string waiting_for) {
-  phase_ = phase;
-  waiting_for_ = std::move(waiting_for);
 }
 
 // ------------------------------------------------------------------------- what is to be got
@@ -169,7 +143,11 @@ awaitable<Result<>> Download::load_tree() {
     WARREN_CO_TRY_VOID(decide_name(holder->holding.name));
   }
   if (!known) {
-    WARREN_CO_TRY_VOID(co_await fetch_tree());
+    content::TreeReader reader(root);
+    WARREN_CO_TRY_VOID(co_await fetch_tree(reader));
+    WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), [this, root, &reader] {
+      return context_.store.add_tree(root, reader.take_nodes());
+    }));
     known =
         co_await runtime::run(runtime_.pool(), [this, root] { return context_.store.tree(root); });
     if (!known) co_return fail(std::move(known).error());
@@ -191,67 +169,6 @@ Result<> Download::decide_name(const std::string& shared_as) {
   if (record_.name.empty()) record_.name = name;
   record_.out_path = directory_ + "/" + name;
   return {};
-}
-
-awaitable<Result<Download::Source*>> Download::wait_for_holder() {
-  for (;;) {
-    const TimePoint now = runtime_.now();
-    const TimePoint next = ask_peers(now);
-    std::vector<Source*> holders;
-    for (const auto& [peer, source] : sources_) {
-      if (source->state == SourceState::kHolder) holders.push_back(source.get());
-    }
-    if (!holders.empty()) co_return holders[order_ % holders.size()];
-    set_phase(Phase::kFindingSources, "a peer that has it");
-    WARREN_CO_TRY_VOID(check_sources(now));
-    const runtime::Wake wake = co_await wake_->wait_until(std::min(next, now + kLookAgain));
-    if (wake == runtime::Wake::kCancelled) co_return fail(cancelled_error());
-  }
-}
-
-awaitable<Result<>> Download::fetch_tree() {
-  content::TreeReader reader(record_.root);
-  while (!reader.complete()) {
-    WARREN_CO_TRY(Source * source, co_await wait_for_holder());
-    set_phase(Phase::kMetadata, "the tree from " + source->peer.to_string());
-    bool dataset_is_bad = false;
-    const Result<> fetched = co_await fetch_tree_from(*source, reader, dataset_is_bad);
-    if (stopping_) co_return fail(cancelled_error());
-    if (fetched) continue;
-    if (dataset_is_bad) co_return fail(Error(fetched.error()).in("this dataset can not be read"));
-    log::info("transfer", "tree of {} from {}: {}", record_.root.to_string(),
-              source->peer.to_string(), fetched.error().message());
-    on_source_error(*source, fetched.error());
-  }
-  const Cid root = record_.root;
-  co_return co_await runtime::run(runtime_.pool(), [this, root, &reader] {
-    return context_.store.add_tree(root, reader.take_nodes());
-  });
-}
-
-awaitable<Result<>> Download::fetch_tree_from(Source& source, content::TreeReader& reader,
-                                              bool& dataset_is_bad) {
-  const TimePoint deadline = runtime_.now() + kMessageTime;
-  WARREN_CO_TRY(const auto session, co_await PeerSession::open(context_.swarm, source.peer,
-                                                               context_.config.limits, deadline));
-  const Duration first = kFirstNodesTime * std::int64_t{source.failures + 1};
-  const Result<> fetched = co_await session->fetch_tree(record_.root, reader, first, kMessageTime);
-  dataset_is_bad = session->dataset_is_bad();
-  if (fetched) obey(source);
-  co_return fetched;
-}
-
-// Something of what is here came from this peer: it is passed on no further than it allows.
-void Download::obey(const Source& source) {
-  obeyed_ = true;
-  if (!record_.audience || source.holding.passing == Passing::kAnyone) return;
-  const std::optional<peers::AccessRule> before = record_.audience;
-  if (source.holding.passing == Passing::kNobody) {
-    record_.audience.reset();
-  } else if (record_.audience->access == peers::Access::kAnyone) {
-    record_.audience->access = peers::Access::kLan;
-  }
-  narrowed_ = narrowed_ || record_.audience != before;
 }
 
 Result<> Download::may_stand() const {
@@ -278,6 +195,8 @@ awaitable<Result<bool>> Download::already_there() {
     case Existing::kNone: co_return false;
     case Existing::kIdentical: break;
     case Existing::kDifferent:
+      takes_in_ = co_await is_taken_in();
+      if (takes_in_) co_return false;
       co_return fail(ErrorCode::kExists,
                      fmt::format("{} exists and differs at {}", record_.out_path, where),
                      "move it away, or choose another folder with --out");
@@ -327,11 +246,7 @@ awaitable<Result<>> Download::prepare() {
     }
   }
   partial_ = std::make_shared<PartialDataset>(runtime_, tree_, paths, done);
-  SchedulerConfig tuning = context_.config.scheduler;
-  Bytes seed(sizeof tuning.seed);
-  runtime_.random_bytes(seed);
-  std::memcpy(&tuning.seed, seed.data(), seed.size());
-  scheduler_ = std::make_unique<Scheduler>(tree_, std::move(done), tuning);
+  make_scheduler(std::move(done));
   tell_company();
   bytes_reused_ = record_.bytes_done = scheduler_->bytes_done();
   count_files();
@@ -345,101 +260,23 @@ awaitable<Result<>> Download::move_data() {
   set_phase(Phase::kDownloading);
   for (;;) {
     const TimePoint now = runtime_.now();
-    drop_disconnected();
-    const TimePoint next_peers = ask_peers(now);
-    attach_holders();
-    const bool yields = record_.background && context_.user_moves_bytes();
-    if (yields != std::exchange(yields_, yields)) feed(events::Yield{yields});
-    if (now >= scheduler_timer_) {
-      scheduler_timer_ = kNever;
-      keep_alive();
-      feed(events::TimerFired{});
-    }
+    const TimePoint next = tend(now);
     const bool complete = scheduler_->state() == Scheduler::State::kComplete;
     if (complete && write_jobs_ == 0 && !committing_) {
       all_there_ = true;
       break;
     }
+    if (write_error_) {
+      bytes_needed_ =
+          record_.bytes_total - scheduler_->bytes_done() + context_.config.free_bytes_min;
+      co_return fail(*write_error_);
+    }
     WARREN_CO_TRY_VOID(check_progress(now));
     commit_if_due(now);
-    const TimePoint next = std::min({next_peers, scheduler_timer_, now + kLookAgain});
     const runtime::Wake wake = co_await wake_->wait_until(next);
     if (wake == runtime::Wake::kCancelled) co_return fail(cancelled_error());
   }
   co_return Result<>();
-}
-
-// Whether there is a reason to end the run, and what to tell meanwhile.
-Result<> Download::check_progress(TimePoint now) {
-  if (write_error_) {
-    bytes_needed_ = record_.bytes_total - scheduler_->bytes_done() + context_.config.free_bytes_min;
-    return fail(*write_error_);
-  }
-  const Scheduler::State state = scheduler_->state();
-  if (state == Scheduler::State::kWorking && !attached_.empty()) {
-    if (!fruitless_) waiting_since_ = now;
-    set_phase(Phase::kDownloading);
-    return {};
-  }
-  if (state == Scheduler::State::kComplete) return {};
-  if (attached_.empty()) {
-    set_phase(Phase::kFindingSources, "a peer that has it");
-  } else {
-    set_phase(Phase::kDownloading, "a peer that has the chunks that are left");
-    const auto leaf = scheduler_->first_unavailable();
-    // One that has a part may get more of it, as long as it does.
-    const bool more_may_come = std::ranges::any_of(attached_, [now](const auto& entry) {
-      return entry.second->holding.extent == Extent::kPartial &&
-             now - entry.second->grew_at < kGrowTime;
-    });
-    if (leaf && !more_may_come && now - waiting_since_ >= kStarvedTime &&
-        !any_in_state(SourceState::kAsking) && !any_in_state(SourceState::kFailed)) {
-      const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, *leaf).entry];
-      return fail(ErrorCode::kNotFound,
-                  fmt::format("no connected peer has all of '{}'{}",
-                              entry.path.empty() ? record_.name : entry.path,
-                              missing_text_.empty() ? "" : ": " + missing_text_),
-                  "have it shared again as it is now, or resume when another peer is connected");
-    }
-  }
-  return check_sources(now);
-}
-
-// Whether to give up for want of sources.
-Result<> Download::check_sources(TimePoint now) {
-  if (any_in_state(SourceState::kAsking)) return {};
-  const bool others = std::ranges::any_of(sources_, [this](const auto& entry) {
-    return entry.second->state != SourceState::kBanned &&
-           entry.second->state != SourceState::kNothing && context_.swarm.is_connected(entry.first);
-  });
-  const bool liars = any_in_state(SourceState::kBanned);
-  if (liars && (!others || (bad_chunks_ > 0 && give_up_waiting(now)))) {
-    return fail(ErrorCode::kIntegrity, bad_peers_text(),
-                "get it from another peer, or have it shared again");
-  }
-  if (!give_up_waiting(now)) return {};
-  if (last_source_error_) {
-    return fail(ErrorCode::kNoPeer, "no source is left: " + last_source_error_->message(),
-                "resume when a peer that has it is connected");
-  }
-  return fail(
-      ErrorCode::kNoPeer,
-      fmt::format("none of {} connected peers has {}", sources_.size(), record_.root.to_string()),
-      "connect to a peer that shares it, or wait longer with --wait");
-}
-
-bool Download::give_up_waiting(TimePoint now) const {
-  return wait_ > Duration::zero() && now - waiting_since_ >= wait_;
-}
-
-std::string Download::bad_peers_text() const {
-  std::string text =
-      fmt::format("{} chunks did not verify and no honest source is left:", bad_chunks_);
-  for (const auto& [peer, source] : sources_) {
-    if (source->state != SourceState::kBanned) continue;
-    text += fmt::format(" {} sent {}", peer.to_string(), source->bad_chunks);
-  }
-  return text;
 }
 
 awaitable<Result<>> Download::place() {
@@ -447,17 +284,32 @@ awaitable<Result<>> Download::place() {
   WARREN_CO_TRY_VOID(may_stand());
   // So that no chunk is fetched again if this is the moment at which the power goes.
   WARREN_CO_TRY_VOID(co_await commit(false));
-  co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
+  if (!takes_in_) {
+    co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
+  }
+  WARREN_CO_TRY_VOID(
+      co_await runtime::run(runtime_.pool(), [this] { return destination_->finish(); }));
+  const DestinationPaths paths = destination_paths();
+  co_return co_await context_.config.take_in(paths.directory, paths.temporary_name,
+                                             paths.final_name);
 }
 
-std::string_view Download::stuck_reason(TimePoint now) const {
-  const bool fetching = phase_ == Phase::kResolving || phase_ == Phase::kFindingSources ||
-                        phase_ == Phase::kMetadata || phase_ == Phase::kDownloading;
-  if (!fetching || now - moved_at_ < kStuckTime) return {};
-  if (limited_at_ != TimePoint{} && now - limited_at_ < kStuckTime) return stuck::kRateLimit;
-  if (!any_in_state(SourceState::kHolder)) return stuck::kNoPeer;
-  const bool starved = scheduler_ && scheduler_->state() != Scheduler::State::kWorking;
-  return starved ? stuck::kNoPeer : stuck::kPeersSilent;
+// Whether who owns what has the final name puts the dataset beside it.
+awaitable<bool> Download::is_taken_in() {
+  const auto& takes_in = context_.config.takes_in;
+  const DestinationPaths paths = destination_paths();
+  if (!takes_in || !context_.config.take_in) co_return false;
+  co_return co_await takes_in(paths.directory, paths.final_name);
+}
+
+void Download::peer_asked(const PeerId& peer) {
+  if (company_.size() < kCompanyMax && company_.insert(peer).second) tell_company();
+  const auto found = sources_.find(peer);
+  if (found == sources_.end() || found->second->state != SourceState::kNothing) return;
+  const TimePoint soon = runtime_.now() + kAskAgainAsker;
+  if (found->second->retry_at <= soon) return;
+  found->second->retry_at = soon;
+  wake_->notify();
 }
 
 void Download::report(Progress& progress) const {
@@ -483,14 +335,7 @@ void Download::report(Progress& progress) const {
     progress.eta = std::chrono::duration_cast<Duration>(
         std::chrono::duration<double>(left / static_cast<double>(progress.rate)));
   }
-  for (const auto& [peer, source] : sources_) {
-    if (!source->id && source->bytes == 0 && source->bad_chunks == 0 && source->errors == 0) {
-      continue;
-    }
-    progress.peers.push_back({peer, source->bytes, source->rate.rate(now), source->errors,
-                              source->bad_chunks, source->id.has_value(),
-                              source->state == SourceState::kBanned || source->bad_chunks > 0});
-  }
+  report_peers(progress, now);
 }
 
 }  // namespace warren::transfer

@@ -22,6 +22,12 @@ constexpr std::uint64_t kSyncBytes = 256u << 20;
 constexpr auto kSyncTime = 5s;
 }  // namespace
 
+awaitable<WriteResult> Download::take(std::uint64_t first, std::uint64_t count, BytesView bytes) {
+  co_return co_await runtime::run(runtime_.pool(), [this, first, count, bytes] {
+    return destination_->write(first, count, bytes);
+  });
+}
+
 awaitable<Result<StoredLeaves>> Download::stored_leaves() {
   const std::int64_t id = record_.id;
   const std::uint64_t leaves = tree_->leaves.size();
@@ -154,14 +160,12 @@ void Download::count_files() {
   }
 }
 
-// Leaves that were not done before and are now.
-void Download::count_verified(std::uint64_t leaf, TimePoint now) {
+void Download::came(std::uint64_t leaf) {
   const std::uint32_t bytes = tree_->leaves[leaf].bytes;
   bytes_verified_ += bytes;
   bytes_since_commit_ += bytes;
   bytes_since_sync_ += bytes;
-  rate_.add(bytes, now);
-  moved_at_ = now;
+  if (bytes_since_commit_ >= kCommitBytes) wake_->notify();
   partial_->add(leaf);
   const auto behind = std::ranges::upper_bound(
       files_, leaf, {}, [this](std::size_t index) { return tree_->entries[index].first_leaf; });

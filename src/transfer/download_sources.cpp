@@ -9,7 +9,7 @@
 #include "content/tree_reader.hpp"
 #include "content/unixfs.hpp"
 #include "runtime/worker_pool.hpp"
-#include "transfer/download.hpp"
+#include "transfer/fetch.hpp"
 
 namespace warren::transfer {
 namespace {
@@ -19,8 +19,6 @@ constexpr auto kAskTime = 10s;   // For the answer to Have.
 // A peer that has nothing may share it later: after this, and later when others have it.
 constexpr auto kAskAgainNothing = 4s;
 constexpr auto kAskAgainNotNeeded = 15s;
-constexpr auto kAskAgainAsker = 500ms;  // One that asked us: it may have a part soon.
-constexpr std::size_t kCompanyMax = 256;
 // One that has a part gets more, and tells it at once; it is asked again after this, and after
 // what its bitmap takes at this rate.
 constexpr auto kWatchGap = 100ms;
@@ -33,7 +31,7 @@ constexpr auto kBrokenProtocolPause = 60s;
 
 // ------------------------------------------------------------------------------------- who has it
 
-std::vector<PeerId> Download::wanted_peers() const {
+std::vector<PeerId> Fetch::wanted_peers() const {
   std::vector<PeerId> peers;
   if (context_.config.peers) {
     peers = context_.config.peers();
@@ -54,7 +52,7 @@ std::vector<PeerId> Download::wanted_peers() const {
 }
 
 // Asks whom it is time to ask; returns when to look again.
-TimePoint Download::ask_peers(TimePoint now) {
+TimePoint Fetch::ask_peers(TimePoint now) {
   TimePoint next = kNever;
   std::size_t busy = 0;
   for (const auto& [peer, source] : sources_) {
@@ -95,7 +93,7 @@ TimePoint Download::ask_peers(TimePoint now) {
 }
 
 // Lets a holder go that gives nothing at this moment, so that another one can be asked.
-bool Download::make_place() {
+bool Fetch::make_place() {
   for (const auto& [id, source] : attached_) {
     if (!scheduler_ || !scheduler_->gives_nothing(id)) continue;
     detach(*source, SourceState::kNothing, kAskAgainNothing);
@@ -104,7 +102,7 @@ bool Download::make_place() {
   return false;
 }
 
-awaitable<Result<HoldingResponse>> Download::ask_peer(PeerId peer) {
+awaitable<Result<HoldingResponse>> Fetch::ask_peer(PeerId peer) {
   const TransferMark mark(context_.config.notes, peer, TransferDirection::kFrom);
   WARREN_CO_TRY(const auto session,
                 co_await PeerSession::open(context_.swarm, peer, context_.config.limits,
@@ -112,7 +110,7 @@ awaitable<Result<HoldingResponse>> Download::ask_peer(PeerId peer) {
   co_return co_await session->have(record_.root, std::nullopt, runtime_.now() + kAskTime);
 }
 
-awaitable<void> Download::ask_task(Source& source) {
+awaitable<void> Fetch::ask_task(Source& source) {
   auto holding = co_await ask_peer(source.peer);
   const TimePoint now = runtime_.now();
   if (holding && holding->extent != Extent::kNone) {
@@ -131,17 +129,17 @@ awaitable<void> Download::ask_task(Source& source) {
   wake_->notify();
 }
 
-bool Download::any_in_state(SourceState state) const {
+bool Fetch::any_in_state(SourceState state) const {
   return std::ranges::any_of(sources_,
                              [state](const auto& entry) { return entry.second->state == state; });
 }
 
 // The source is left alone for a while, longer each time.
-bool Download::breaks_protocol(const Error& error) {
+bool Fetch::breaks_protocol(const Error& error) {
   return error.code() == ErrorCode::kMalformed || error.code() == ErrorCode::kTooLarge;
 }
 
-void Download::on_source_error(Source& source, const Error& error) {
+void Fetch::on_source_error(Source& source, const Error& error) {
   if (error.code() == ErrorCode::kCancelled) return;
   fruitless_ = true;
   last_source_error_ =
@@ -159,7 +157,7 @@ void Download::on_source_error(Source& source, const Error& error) {
 }
 
 // A block or chunk of it did not hash to its name.
-void Download::ban_if_bad(Source& source) {
+void Fetch::ban_if_bad(Source& source) {
   ++source.bad_chunks;
   ++bad_chunks_;
   note(source, peers::ReputationEvent::kFailedVerification);
@@ -168,11 +166,11 @@ void Download::ban_if_bad(Source& source) {
   }
 }
 
-void Download::note(const Source& source, peers::ReputationEvent event) {
+void Fetch::note(const Source& source, peers::ReputationEvent event) {
   if (PeerNotes* notes = context_.config.notes) notes->noted(source.peer, event);
 }
 
-void Download::peer_changed(const PeerId& peer) {
+void Fetch::peer_changed(const PeerId& peer) {
   const auto found = sources_.find(peer);
   if (found != sources_.end() && found->second->state == SourceState::kFailed) {
     found->second->retry_at = runtime_.now();
@@ -181,31 +179,21 @@ void Download::peer_changed(const PeerId& peer) {
 }
 
 // All nodes that know the same ones share the leaves out alike.
-void Download::tell_company() {
+void Fetch::tell_company() {
   if (company_.empty()) return;
   const auto own = company_.lower_bound(context_.swarm.local_peer());
   feed(events::Company{static_cast<std::uint64_t>(std::distance(company_.begin(), own)),
                        company_.size() + 1});
 }
 
-void Download::peer_asked(const PeerId& peer) {
-  if (company_.size() < kCompanyMax && company_.insert(peer).second) tell_company();
-  const auto found = sources_.find(peer);
-  if (found == sources_.end() || found->second->state != SourceState::kNothing) return;
-  const TimePoint soon = runtime_.now() + kAskAgainAsker;
-  if (found->second->retry_at <= soon) return;
-  found->second->retry_at = soon;
-  wake_->notify();
-}
-
-void Download::drop_disconnected() {
+void Fetch::drop_disconnected() {
   for (const auto& [peer, source] : sources_) {
     if (source->state != SourceState::kHolder || context_.swarm.is_connected(peer)) continue;
     on_source_error(*source, Error(ErrorCode::kUnreachable, "the connection has ended"));
   }
 }
 
-void Download::attach_holders() {
+void Fetch::attach_holders() {
   for (const auto& [peer, source] : sources_) {
     if (source->state != SourceState::kHolder || source->id) continue;
     events::SourceAdded added;
@@ -233,7 +221,7 @@ void Download::attach_holders() {
   }
 }
 
-Result<LeafSet> Download::leaves_of(const HoldingResponse& holding) const {
+Result<LeafSet> Fetch::leaves_of(const HoldingResponse& holding) const {
   const std::uint64_t leaves = tree_->leaves.size();
   if (holding.extent == Extent::kComplete) return LeafSet(leaves, true);
   if (holding.leaf_count != leaves) {
@@ -244,7 +232,7 @@ Result<LeafSet> Download::leaves_of(const HoldingResponse& holding) const {
 }
 
 // Who has a part gets more of it: it is asked again until it has all, and answers when it has more.
-awaitable<void> Download::watch_task(Source& source, SourceId id) {
+awaitable<void> Fetch::watch_task(Source& source, SourceId id) {
   std::unique_ptr<PeerSession> session;
   std::uint64_t known = LeafSet::from_bytes(source.holding.leaves, tree_->leaves.size()).count();
   while (source.holding.extent == Extent::kPartial) {
@@ -284,7 +272,7 @@ awaitable<void> Download::watch_task(Source& source, SourceId id) {
 }
 
 // Ends its streams. What was asked of it goes elsewhere.
-void Download::detach(Source& source, SourceState state, Duration pause) {
+void Fetch::detach(Source& source, SourceState state, Duration pause) {
   source.state = state;
   source.retry_at = runtime_.now() + pause;
   if (!source.id) return;
@@ -302,7 +290,7 @@ void Download::detach(Source& source, SourceState state, Duration pause) {
 
 // ---------------------------------------------------------------------------------- the scheduler
 
-void Download::feed(const SchedulerEvent& event) {
+void Fetch::feed(const SchedulerEvent& event) {
   if (!scheduler_) return;
   for (const SchedulerAction& action : scheduler_->handle(event, runtime_.now())) {
     std::visit([this](const auto& kind) { on_action(kind); }, action);
@@ -310,7 +298,7 @@ void Download::feed(const SchedulerEvent& event) {
   if (scheduler_->state() != Scheduler::State::kWorking) wake_->notify();
 }
 
-void Download::on_action(const actions::Ask& action) {
+void Fetch::on_action(const actions::Ask& action) {
   const auto found = attached_.find(action.source);
   if (found == attached_.end()) return;
   auto asked = std::make_shared<Asked>();
@@ -321,7 +309,7 @@ void Download::on_action(const actions::Ask& action) {
   found->second->lanes_wake.notify_all();
 }
 
-void Download::on_action(const actions::Abandon& action) {
+void Fetch::on_action(const actions::Abandon& action) {
   const auto found = asked_.find(action.request);
   if (found == asked_.end()) return;
   const std::shared_ptr<Asked> asked = found->second;
@@ -343,7 +331,7 @@ void Download::on_action(const actions::Abandon& action) {
   }
 }
 
-void Download::on_action(const actions::Ban& action) {
+void Fetch::on_action(const actions::Ban& action) {
   const auto found = attached_.find(action.source);
   if (found == attached_.end()) return;
   Source& source = *found->second;
@@ -353,13 +341,13 @@ void Download::on_action(const actions::Ban& action) {
   wake_->notify();
 }
 
-void Download::on_action(const actions::SetTimer& action) {
+void Fetch::on_action(const actions::SetTimer& action) {
   scheduler_timer_ = action.at;
   wake_->notify();
 }
 
 // A slow disk or our own limit is no fault of the sources.
-void Download::keep_alive() {
+void Fetch::keep_alive() {
   std::vector<RequestId> ours;
   for (const auto& [id, asked] : asked_) {
     if (asked->jobs > 0 || asked->limited) ours.push_back(id);

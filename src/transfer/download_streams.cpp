@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "runtime/worker_pool.hpp"
-#include "transfer/download.hpp"
+#include "transfer/fetch.hpp"
 
 namespace warren::transfer {
 namespace {
@@ -21,12 +20,14 @@ constexpr std::uint32_t kLaneFailuresMax = 8;  // In a row, over all streams of 
 constexpr std::uint64_t kSlowestBytesPerSecond = 64u << 10;
 // How often a stream that waits for a buffer says that it lives.
 constexpr auto kBufferPatience = 1s;
+constexpr std::uint32_t kMissedMax =
+    64;  // Leaves of a part that were not there, one after another.
 // Who waits so long for a piece is held up by the limit.
 constexpr auto kLimitedTime = 100ms;
 
 }  // namespace
 
-awaitable<void> Download::lane_task(Source& source, SourceId id) {
+awaitable<void> Fetch::lane_task(Source& source, SourceId id) {
   Lane lane;
   source.lanes.insert(&lane);
   while (source.id == id) {
@@ -44,14 +45,14 @@ awaitable<void> Download::lane_task(Source& source, SourceId id) {
 }
 
 // Whether streams that have nothing to do are enough for what is to be asked.
-bool Download::others_take(const Source& source) const {
+bool Fetch::others_take(const Source& source) const {
   const auto free = std::ranges::count_if(source.lanes, [](const Lane* lane) {
     return lane->opening || (lane->session && lane->sent.empty());
   });
   return static_cast<std::size_t>(free) >= source.asks.size();
 }
 
-awaitable<Result<>> Download::lane_step(Source& source, Lane& lane) {
+awaitable<Result<>> Fetch::lane_step(Source& source, Lane& lane) {
   const limits::Transfer& limits = context_.config.limits;
   if (!lane.session) {
     lane.opening = true;
@@ -81,8 +82,8 @@ awaitable<Result<>> Download::lane_step(Source& source, Lane& lane) {
   co_return Result<>();
 }
 
-awaitable<Result<>> Download::receive_segment(Source& source, Lane& lane,
-                                              std::shared_ptr<Asked> asked) {
+awaitable<Result<>> Fetch::receive_segment(Source& source, Lane& lane,
+                                           std::shared_ptr<Asked> asked) {
   const Duration stall = context_.config.limits.stall_time_max;
   WARREN_CO_TRY(const SegmentResponse segment,
                 co_await lane.session->read_segment(runtime_.now() + stall));
@@ -95,6 +96,12 @@ awaitable<Result<>> Download::receive_segment(Source& source, Lane& lane,
     asked->next += segment.leaf_count;
     on_missing(source, first, segment);
     feed(events::Missing{asked->ask.request, first, segment.leaf_count});
+    // It lists them again as soon as it is asked what it has: that may go on for ever.
+    const bool part = source.holding.extent == Extent::kPartial;
+    if (part && ++source.missed >= kMissedMax) {
+      source.missed = 0;
+      co_return fail(ErrorCode::kNotFound, "it does not have what it says that it has");
+    }
     co_return Result<>();
   }
   std::uint64_t bytes = 0;
@@ -124,9 +131,8 @@ awaitable<Result<>> Download::receive_segment(Source& source, Lane& lane,
 
 // Reads into a buffer and hands it to the pool. Waiting for a buffer is what lets a slow disk slow
 // the sender.
-awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
-                                            std::shared_ptr<Asked> asked, std::uint64_t count,
-                                            std::size_t bytes) {
+awaitable<Result<>> Fetch::receive_batch(Source& source, Lane& lane, std::shared_ptr<Asked> asked,
+                                         std::uint64_t count, std::size_t bytes) {
   Buffer buffer;
   while (!buffer) {
     auto acquired = co_await context_.buffers.acquire(runtime_.now() + kBufferPatience);
@@ -162,6 +168,7 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
     told_at = runtime_.now();
   }
   source.failures = 0;
+  source.missed = 0;
   feed(events::Arrived{asked->ask.request, bytes - told});
   // The same once more, of the end game: nobody writes to files that are served from now on.
   if (all_there_) co_return fail(ErrorCode::kCancelled, "all is there");
@@ -178,8 +185,8 @@ awaitable<Result<>> Download::receive_batch(Source& source, Lane& lane,
 }
 
 // Not reading is what slows the sender. Returns how long it took.
-awaitable<Result<Duration>> Download::wait_for_limit(RateLimit& limit, Asked& asked,
-                                                     std::size_t bytes) {
+awaitable<Result<Duration>> Fetch::wait_for_limit(RateLimit& limit, Asked& asked,
+                                                  std::size_t bytes) {
   const TimePoint began = runtime_.now();
   const Priority priority = record_.background ? Priority::kBackground : Priority::kUser;
   asked.limited = true;
@@ -191,22 +198,20 @@ awaitable<Result<Duration>> Download::wait_for_limit(RateLimit& limit, Asked& as
   co_return waited;
 }
 
-awaitable<void> Download::write_task(Source& source, std::shared_ptr<Asked> asked, Buffer buffer,
-                                     std::uint64_t first, std::uint64_t count, std::size_t bytes) {
+awaitable<void> Fetch::write_task(Source& source, std::shared_ptr<Asked> asked, Buffer buffer,
+                                  std::uint64_t first, std::uint64_t count, std::size_t bytes) {
   const BytesView view = buffer.bytes().first(bytes);
-  WriteResult result = co_await runtime::run(runtime_.pool(), [this, first, count, view] {
-    return destination_->write(first, count, view);
-  });
+  WriteResult result = co_await take(first, count, view);
   buffer = Buffer();
   --asked->jobs;
   --write_jobs_;
   on_written(source, *asked, first, count, std::move(result));
   finish_asked(*asked);
-  if (write_jobs_ == 0 || bytes_since_commit_ >= kCommitBytes) wake_->notify();
+  if (write_jobs_ == 0) wake_->notify();
 }
 
-void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std::uint64_t count,
-                          WriteResult result) {
+void Fetch::on_written(Source& source, Asked& asked, std::uint64_t first, std::uint64_t count,
+                       WriteResult result) {
   const TimePoint now = runtime_.now();
   const RequestId request = asked.ask.request;
   std::uint64_t leaf = first;
@@ -218,7 +223,9 @@ void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std
     if (leaf < bad) fruitless_ = false;
     for (std::uint64_t good = leaf; good < bad; ++good) {
       if (scheduler_->done().contains(good)) continue;
-      count_verified(good, now);
+      rate_.add(tree_->leaves[good].bytes, now);
+      moved_at_ = now;
+      came(good);
       new_bytes += tree_->leaves[good].bytes;
       source.bytes += tree_->leaves[good].bytes;
       source.rate.add(tree_->leaves[good].bytes, now);
@@ -237,7 +244,7 @@ void Download::on_written(Source& source, Asked& asked, std::uint64_t first, std
   wake_->notify();
 }
 
-void Download::on_bad_leaf(Source& source, Asked& asked, std::uint64_t leaf) {
+void Fetch::on_bad_leaf(Source& source, Asked& asked, std::uint64_t leaf) {
   const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, leaf).entry];
   log::warn("transfer", "{}: chunk {} ({}) from {} does not verify", record_.name, leaf, entry.path,
             source.peer.to_string());
@@ -247,7 +254,7 @@ void Download::on_bad_leaf(Source& source, Asked& asked, std::uint64_t leaf) {
   if (banned) detach(source, SourceState::kBanned, Duration::zero());
 }
 
-void Download::on_missing(Source& source, std::uint64_t first, const SegmentResponse& segment) {
+void Fetch::on_missing(Source& source, std::uint64_t first, const SegmentResponse& segment) {
   const Entry& entry = tree_->entries[content::place_of_leaf(*tree_, first).entry];
   ++source.errors;
   missing_text_ = fmt::format("'{}' is {} {}", entry.path.empty() ? record_.name : entry.path,
@@ -256,7 +263,7 @@ void Download::on_missing(Source& source, std::uint64_t first, const SegmentResp
 }
 
 // Everything on the stream goes back to the scheduler.
-void Download::lane_failed(Source& source, Lane& lane, const Error& error) {
+void Fetch::lane_failed(Source& source, Lane& lane, const Error& error) {
   const bool given_up = std::exchange(lane.given_up, false);
   lane.session.reset();
   for (const std::shared_ptr<Asked>& asked : std::exchange(lane.sent, {})) {
@@ -279,7 +286,7 @@ void Download::lane_failed(Source& source, Lane& lane, const Error& error) {
 }
 
 // Tells the scheduler when the last that came of a request is written.
-void Download::finish_asked(Asked& asked) {
+void Fetch::finish_asked(Asked& asked) {
   if (!asked.received || asked.jobs > 0 || asked.abandoned) return;
   const RequestId request = asked.ask.request;
   const bool broken = asked.broken;

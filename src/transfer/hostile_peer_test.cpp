@@ -25,12 +25,7 @@ class HostilePeer {
  public:
   HostilePeer(TestNet& net, sim::Host host)
       : world_(net.world), runtime_(net.world.make_runtime(host)) {
-    const auto key = crypto::PrivateKey::from_seed(Bytes(32, static_cast<std::uint8_t>(host)));
-    swarm_ = std::make_unique<swarm::Swarm>(*runtime_,
-                                            PeerId::from_public_key(key.public_key().protobuf()));
-    swarm_->add_transport(std::make_unique<transport::memory::MemoryTransport>(
-        *runtime_, net.hub, key.public_key(), transport::memory::MemoryConfig{.node = host}));
-    EXPECT_TRUE(swarm_->listen(Multiaddr::memory(host)));
+    swarm_ = make_swarm(*runtime_, net.hub, host);
     swarm_->set_handler(std::string(kDataProtocol),
                         [this](swarm::ProtocolStream stream) { return serve(std::move(stream)); });
   }
@@ -242,6 +237,25 @@ TEST_F(HostilePeerTest, LeavesThatItHasNotAreSaidSo) {
   ASSERT_EQ(got.state, State::kFailed);
   EXPECT_EQ(got.error->code(), ErrorCode::kNotFound) << got.error->message();
   EXPECT_NE(got.error->message().find("'file'"), std::string::npos) << got.error->message();
+}
+
+TEST_F(HostilePeerTest, APartThatIsListedAndNeverGivenIsNotAskedForWithoutEnd) {
+  connect();
+  const Cid root = hostile.add_folder("file", "hello");
+  hostile.instead = [](const Request& request) -> std::optional<std::vector<Response>> {
+    if (std::holds_alternative<HaveRequest>(request)) {
+      return std::vector<Response>{HoldingResponse{Extent::kPartial, "thing", 1, {1}}};
+    }
+    if (const auto* range = std::get_if<RangeRequest>(&request)) {
+      return std::vector<Response>{
+          SegmentResponse{range->first_leaf, range->leaf_count, 0, Missing::kNotHeld}};
+    }
+    return std::nullopt;
+  };
+  const TransferId id = victim->start_get(by_root(root));
+  net.world.run_for(10min);
+  EXPECT_LT(hostile.requests, 5'000u) << "a few at a time, with longer and longer pauses";
+  EXPECT_EQ(victim->manager().progress(id)->bytes_done, 0u);
 }
 
 TEST_F(HostilePeerTest, ATreeWithoutEndComesToAnEnd) {

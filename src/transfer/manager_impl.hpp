@@ -1,5 +1,6 @@
 #pragma once
-// The inside of TransferManager. Included by transfer_manager.cpp and transfer_serving.cpp alone.
+// The inside of TransferManager. Included by transfer_manager.cpp, transfer_reading.cpp and
+// transfer_serving.cpp alone.
 
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "transfer/bad_peers.hpp"
 #include "transfer/data_server.hpp"
 #include "transfer/download.hpp"
+#include "transfer/remote_reader.hpp"
 #include "transfer/transfer_manager.hpp"
 
 namespace warren::transfer {
@@ -33,6 +35,8 @@ class TransferManager::Impl {
   std::vector<Progress> list() const;
   std::optional<Progress> progress(TransferId id) const;
   awaitable<Result<Progress>> wait(TransferId id, TimePoint deadline);
+  std::shared_ptr<RemoteReader> read(const Cid& root, std::string name, std::vector<PeerId> from,
+                                     Duration wait);
   awaitable<Result<std::vector<Offer>>> find(std::string name, std::vector<PeerId> from,
                                              TimePoint deadline);
   void on_state_changed(std::function<void(TransferId)> listener) {
@@ -71,6 +75,7 @@ class TransferManager::Impl {
   awaitable<void> halt(std::shared_ptr<Entry> entry);
   awaitable<void> drive(std::shared_ptr<Entry> entry);
   awaitable<bool> wait_for_turn(std::shared_ptr<Entry> entry);
+  DownloadContext context();
   bool user_moves_bytes() const;
   awaitable<Outcome> run_once(std::shared_ptr<Entry> entry);
   awaitable<bool> on_outcome(std::shared_ptr<Entry> entry, Outcome outcome);
@@ -91,6 +96,7 @@ class TransferManager::Impl {
   BufferPool buffers_;
   BadPeers bad_peers_;
   std::map<TransferId, std::shared_ptr<Entry>> entries_;
+  std::vector<std::weak_ptr<RemoteReader>> readers_;
   std::vector<std::function<void(TransferId)>> listeners_;
   std::size_t running_ = 0;        ///< Runs of any priority.
   std::size_t running_users_ = 0;  ///< Of these, not in the background.

@@ -88,6 +88,26 @@ inline std::string difference(const fs::path& a, const fs::path& b) {
   return "";
 }
 
+inline GetRequest by_root(const Cid& root) {
+  GetRequest request;
+  request.root = root;
+  return request;
+}
+
+/// The swarm of a host; listens at /memory/<host>.
+inline std::unique_ptr<swarm::Swarm> make_swarm(runtime::Runtime& runtime,
+                                                const transport::memory::Hub& hub, sim::Host host,
+                                                transport::memory::MemoryConfig config = {}) {
+  const auto key = crypto::PrivateKey::from_seed(Bytes(32, static_cast<std::uint8_t>(host)));
+  auto swarm =
+      std::make_unique<swarm::Swarm>(runtime, PeerId::from_public_key(key.public_key().protobuf()));
+  config.node = host;
+  swarm->add_transport(
+      std::make_unique<transport::memory::MemoryTransport>(runtime, hub, key.public_key(), config));
+  EXPECT_TRUE(swarm->listen(Multiaddr::memory(host)));
+  return swarm;
+}
+
 /// Host `host` of the world; listens at /memory/<host>.
 class TestNode {
  public:
@@ -106,14 +126,8 @@ class TestNode {
 
   void start() {
     runtime_ = world_.make_runtime(host_);
-    const auto key = crypto::PrivateKey::from_seed(Bytes(32, static_cast<std::uint8_t>(host_)));
     store_ = std::move(*content::Store::open((folder_ / "warren.db").string()));
-    swarm_ = std::make_unique<swarm::Swarm>(*runtime_,
-                                            PeerId::from_public_key(key.public_key().protobuf()));
-    swarm_->add_transport(std::make_unique<transport::memory::MemoryTransport>(
-        *runtime_, hub_, key.public_key(),
-        transport::memory::MemoryConfig{.node = host_, .stream_window_bytes = 2u << 20}));
-    EXPECT_TRUE(swarm_->listen(Multiaddr::memory(host_)));
+    swarm_ = make_swarm(*runtime_, hub_, host_, {.stream_window_bytes = 2u << 20});
     manager_ = std::make_unique<TransferManager>(*runtime_, *swarm_, *store_, config_);
     const Result<> opened = sim::run(world_, manager_->open());
     EXPECT_TRUE(opened) << opened.error().message();
@@ -151,11 +165,7 @@ class TestNode {
     return ended.value_or(Progress{});
   }
   Progress get(GetRequest request) { return wait(start_get(std::move(request))); }
-  Progress get(const Cid& root) {
-    GetRequest request;
-    request.root = root;
-    return get(std::move(request));
-  }
+  Progress get(const Cid& root) { return get(by_root(root)); }
 
   TransferManager& manager() { return *manager_; }
   content::Store& store() { return *store_; }

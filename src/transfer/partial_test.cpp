@@ -12,12 +12,6 @@ using peers::AccessRule;
 
 constexpr std::uint64_t kMiB = 1u << 20;
 
-GetRequest by_root(const Cid& root) {
-  GetRequest request;
-  request.root = root;
-  return request;
-}
-
 class PartialTest : public testing::Test {
  protected:
   PartialTest() {

@@ -108,6 +108,18 @@ void Scheduler::on(const events::Arrived& event, TimePoint now, Actions&) {
   measure(source, event.bytes, now);
 }
 
+void Scheduler::on(const events::Wanted& event, TimePoint, Actions&) {
+  const std::uint64_t size = done_.size();
+  if (event.first >= size || event.count > size - event.first) return;
+  for (std::uint64_t leaf = event.first; leaf < event.first + event.count; ++leaf) {
+    if (!done_.remove(leaf)) continue;
+    bytes_done_ -= tree_->leaves[leaf].bytes;
+    bytes_todo_ += tree_->leaves[leaf].bytes;
+    todo_.add(leaf);
+    cursor_ = std::min(cursor_, leaf);
+  }
+}
+
 void Scheduler::on(const events::Verified& event, TimePoint, Actions& out) {
   const std::uint64_t size = done_.size();
   if (event.first >= size || event.count > size - event.first) return;

@@ -76,6 +76,12 @@ struct Arrived {
   RequestId request = 0;
   std::uint64_t bytes = 0;
 };
+/// These leaves are to be got, also when they came once: for who has all of them `done` at first
+/// and keeps some at a time. With Verified, without a request, they are wanted no more.
+struct Wanted {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
 /// Leaves are verified and written.
 struct Verified {
   RequestId request = 0;
@@ -109,8 +115,8 @@ struct TimerFired {};
 }  // namespace events
 using SchedulerEvent =
     std::variant<events::SourceAdded, events::LeavesHeld, events::Company, events::Yield,
-                 events::SourceRemoved, events::Arrived, events::Verified, events::Bad,
-                 events::Missing, events::Dropped, events::Ended, events::TimerFired>;
+                 events::SourceRemoved, events::Arrived, events::Wanted, events::Verified,
+                 events::Bad, events::Missing, events::Dropped, events::Ended, events::TimerFired>;
 
 // What the owner must then do.
 namespace actions {
@@ -213,6 +219,7 @@ class Scheduler {
   void on(const events::Yield& event, TimePoint now, Actions& out);
   void on(const events::SourceRemoved& event, TimePoint now, Actions& out);
   void on(const events::Arrived& event, TimePoint now, Actions& out);
+  void on(const events::Wanted& event, TimePoint now, Actions& out);
   void on(const events::Verified& event, TimePoint now, Actions& out);
   void on(const events::Bad& event, TimePoint now, Actions& out);
   void on(const events::Missing& event, TimePoint now, Actions& out);
@@ -232,6 +239,7 @@ class Scheduler {
   void penalise(Source& source, TimePoint now);
   void measure(Source& source, std::uint64_t bytes, TimePoint now);
   void find_stalled(TimePoint now, Actions& out);
+  void move_cursor();
   void fill(TimePoint now, Actions& out);
   Duration patience() const;
   void spare_seeds(TimePoint now, Actions& out);

@@ -73,9 +73,13 @@ void Scheduler::spare_seeds(TimePoint now, Actions& out) {
   }
 }
 
+void Scheduler::move_cursor() {
+  cursor_ = LeafSet::next_in_both(todo_, todo_, cursor_).value_or(done_.size());
+}
+
 // Who has the least to do first; of those the fastest.
 void Scheduler::fill(TimePoint now, Actions& out) {
-  while (cursor_ < done_.size() && (done_.contains(cursor_) || copies_[cursor_] > 0)) ++cursor_;
+  move_cursor();
   std::vector<SourceId> order;
   for (const auto& [id, source] : sources_) {
     if (may_ask(source, now)) order.push_back(id);
@@ -134,9 +138,10 @@ Scheduler::Run Scheduler::extend(const Source& source, std::uint64_t first) cons
 }
 
 std::optional<Scheduler::Run> Scheduler::pick(const Source& source) const {
-  for (std::uint64_t leaf = cursor_; leaf < done_.size(); ++leaf) {
-    if (done_.contains(leaf) || copies_[leaf] > 0) continue;
-    if (usable(source, leaf)) return extend(source, leaf);
+  const LeafSet& held = source.leaves ? *source.leaves : todo_;
+  for (auto leaf = LeafSet::next_in_both(todo_, held, cursor_); leaf;
+       leaf = LeafSet::next_in_both(todo_, held, *leaf + 1)) {
+    if (usable(source, *leaf)) return extend(source, *leaf);
     if (!source.leaves) return std::nullopt;  // A better source has all leaves.
   }
   return std::nullopt;
@@ -270,7 +275,7 @@ void Scheduler::ask(SourceId id, Source& source, Run run, TimePoint now, Actions
     source.window_start = now;
     source.window_bytes = 0;
   }
-  while (cursor_ < done_.size() && (done_.contains(cursor_) || copies_[cursor_] > 0)) ++cursor_;
+  move_cursor();
   const RequestId request_id = ++request_serial_;
   requests_.emplace(request_id, std::move(request));
   out.push_back(actions::Ask{request_id, id, run.first, run.count});

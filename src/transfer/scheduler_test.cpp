@@ -71,6 +71,35 @@ class Bench {
   std::map<RequestId, actions::Ask> open;
 };
 
+// All are done at first, and a few are wanted at a time.
+TEST(Scheduler, WhatIsWantedAgainIsAskedForAgainAndNothingElse) {
+  Scheduler scheduler(tree_of(100), LeafSet(100, true));
+  TimePoint now{};
+  const auto give = [&](const SchedulerEvent& event) {
+    auto out = scheduler.handle(event, now);
+    scheduler.check_invariants();
+    return out;
+  };
+  EXPECT_TRUE(asks(give(events::SourceAdded{1, 2, std::nullopt, 0})).empty());
+  EXPECT_EQ(scheduler.state(), Scheduler::State::kComplete);
+  const auto first = asks(give(events::Wanted{60, 2}));
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first[0].first, 60u);
+  EXPECT_EQ(first[1].first, 61u);
+  give(events::Verified{first[0].request, 60, 1});
+  give(events::Ended{first[0].request, false});
+  // 61 is not wanted any more: the request for it is broken off.
+  const auto over = only<actions::Abandon>(give(events::Verified{0, 61, 1}));
+  ASSERT_EQ(over.size(), 1u);
+  EXPECT_EQ(over[0].request, first[1].request);
+  EXPECT_EQ(scheduler.state(), Scheduler::State::kComplete);
+  const auto again = asks(give(events::Wanted{60, 1}));
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].first, 60u);
+  EXPECT_TRUE(asks(give(events::Wanted{60, 1})).empty()) << "it is asked for";
+  EXPECT_TRUE(asks(give(events::Wanted{90, 11})).empty()) << "there are not so many";
+}
+
 TEST(Scheduler, AsksOneSourceForEverythingInOrder) {
   Bench bench(100);
   bench.add(1, 4);

@@ -114,6 +114,10 @@ awaitable<Result<std::vector<Offer>>> TransferManager::find(std::string name,
 void TransferManager::on_state_changed(std::function<void(TransferId)> listener) {
   impl_->on_state_changed(std::move(listener));
 }
+std::shared_ptr<RemoteReader> TransferManager::read(const Cid& root, std::string name,
+                                                    std::vector<PeerId> from, Duration wait) {
+  return impl_->read(root, std::move(name), std::move(from), wait);
+}
 awaitable<void> TransferManager::leave(std::string path) { return impl_->leave(std::move(path)); }
 
 void TransferManager::set_bandwidth(const BandwidthLimits& limits) { impl_->set_bandwidth(limits); }
@@ -164,6 +168,9 @@ awaitable<Result<>> TransferManager::Impl::open() {
         const PeerId& peer = event.connection->info().remote_peer;
         for (const auto& [id, entry] : entries_) {
           if (entry->download) entry->download->peer_changed(peer);
+        }
+        for (const auto& known : readers_) {
+          if (const auto reader = known.lock()) reader->peer_changed(peer);
         }
       });
   const limits::Transfer& limits = config_.limits;
@@ -421,18 +428,9 @@ awaitable<bool> TransferManager::Impl::wait_for_turn(std::shared_ptr<Entry> entr
   co_return true;
 }
 
-bool TransferManager::Impl::user_moves_bytes() const {
-  return std::ranges::any_of(entries_, [](const auto& known) {
-    const Entry& entry = *known.second;
-    return entry.counted_as_user && entry.download && entry.download->moves_bytes();
-  });
-}
-
 awaitable<Outcome> TransferManager::Impl::run_once(std::shared_ptr<Entry> entry) {
-  DownloadContext context{runtime_, swarm_,     store_,     config_,
-                          buffers_, bad_peers_, bandwidth_, [this] { return user_moves_bytes(); }};
   entry->resting.reset();
-  entry->download = std::make_unique<Download>(context, entry->record, entry->from, entry->wait);
+  entry->download = std::make_unique<Download>(context(), entry->record, entry->from, entry->wait);
   if (entry->halted || closing_) entry->download->stop();
   Outcome outcome = co_await entry->download->run();
   entry->record = entry->download->record();

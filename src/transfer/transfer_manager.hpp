@@ -39,8 +39,10 @@ struct TransferConfig {
   std::function<std::vector<PeerId>()> peers;
   /// Whether a person gave the key of this peer. Unset: of none.
   std::function<bool(const PeerId&)> trusted;
-  /// Who may fetch the entry `id` of a library now; null, or unset: nobody. Read at once.
-  std::function<const peers::AccessRule*(std::string_view id)> entry_audience;
+  /// Who may fetch what lies at `path` as the entry `id` of a library now; null, or unset: nobody.
+  /// Read at once.
+  std::function<const peers::AccessRule*(std::string_view id, std::string_view path)>
+      entry_audience;
   /// Whether a download of `tree` may stand in `directory`, given who may have it from here; asked
   /// when the tree is known and before it gets its final name. Unset: it may.
   std::function<Result<>(std::string_view directory, const content::Tree& tree,
@@ -49,6 +51,13 @@ struct TransferConfig {
   /// Whether what is complete in `directory` is served by its owner there, and so not as a
   /// transfer. Unset: never.
   std::function<bool(std::string_view directory)> has_owner;
+  /// Whether what stands under that name in the folder takes a dataset in. Unset: nothing does.
+  std::function<awaitable<bool>(std::string directory, std::string name)> takes_in;
+  /// Has it take in what is whole, and on the disk, as the folder `temporary_name` beside it.
+  /// Errors: then all is as before, or is brought to its end later.
+  std::function<awaitable<Result<>>(std::string directory, std::string temporary_name,
+                                    std::string name)>
+      take_in;
   /// Told of peers; outlives the manager. Null: nobody.
   PeerNotes* notes = nullptr;
   BandwidthLimits bandwidth;
@@ -57,6 +66,8 @@ struct TransferConfig {
   /// For tests of a full disk.
   DiskHooks disk_hooks;
 };
+
+class RemoteReader;
 
 /// All transfers of one node. Core thread only. `runtime`, `swarm` and `store` outlive it.
 class TransferManager {
@@ -96,6 +107,11 @@ class TransferManager {
   /// last progress; a pause for want of space goes on waiting. Progress::error says why it failed.
   /// Errors: kNotFound (also: cancelled meanwhile), kTimedOut, kCancelled. Cancel: safe.
   awaitable<Result<Progress>> wait(TransferId id, TimePoint deadline);
+
+  /// Reads a dataset that peers have without keeping it: RemoteReader's constructor. It is closed
+  /// before the manager.
+  std::shared_ptr<RemoteReader> read(const Cid& root, std::string name, std::vector<PeerId> from,
+                                     Duration wait);
 
   /// Asks every connected peer (or those in `from`) which datasets it shares as `name`. Answers
   /// that come before `deadline`; a peer that does not answer is left out. Cancel: safe.

@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "library/install/names.hpp"
+#include "library/install/place.hpp"
 #include "library/install/staging.hpp"
 #include "runtime/worker_pool.hpp"
 
@@ -14,50 +15,6 @@ namespace warren::install {
 using library::EntryView;
 using library::FolderView;
 using runtime::Directory;
-
-namespace {
-
-Result<DiskFiles> open_entry(const std::string& folder, const std::string& id) {
-  WARREN_TRY(const Directory opened, Directory::open(folder));
-  WARREN_TRY(Directory entry, opened.open_directory(id));
-  return DiskFiles(std::move(entry));
-}
-
-std::unexpected<Error> in_the_way(std::string_view name) {
-  return fail(ErrorCode::kConflict, fmt::format("'{}' in the entry was not made by Warren", name),
-              "move it away");
-}
-
-/// An empty folder is nobody's.
-Result<> check_staging(EntryFiles& files) {
-  WARREN_TRY(const What what, files.look(kInstallingFolder));
-  if (what == What::kNothing) return {};
-  if (what != What::kFolder) return in_the_way(kInstallingFolder);
-  WARREN_TRY(const auto names, files.names(kInstallingFolder));
-  return names.empty() ? Result<>() : in_the_way(kInstallingFolder);
-}
-
-}  // namespace
-
-struct Installer::Place {
-  std::string id;
-  std::string folder;  ///< Path of the library folder.
-  library::SentinelSettings sentinel;
-  std::unique_ptr<DiskFiles> files;  ///< Once it is prepared.
-
-  std::string path() const { return folder + "/" + id; }
-  /// Its name where it is moved; empty: there is none.
-  std::string_view sentinel_name() const {
-    const std::string& name = sentinel.file;
-    const bool usable = content::check_name(name) && !library::is_reserved(name);
-    return usable ? std::string_view(name) : std::string_view();
-  }
-  Result<bool> is_downloaded() {
-    if (!sentinel.required) return true;
-    WARREN_TRY(const What what, files->look(sentinel.file));
-    return what == What::kFile;
-  }
-};
 
 Installer::Installer(runtime::Runtime& runtime, library::LibraryService& libraries,
                      InstallerOptions options)
@@ -69,13 +26,15 @@ Result<Installer::Place> Installer::place_of(std::string_view id) const {
     return fail(ErrorCode::kNotFound, fmt::format("no library has an entry '{}'", id),
                 "'warren library list' names those that are here, 'warren get' fetches others");
   }
+  return place_in(id, view->folder);
+}
+
+Installer::Place Installer::place_in(std::string_view id, const std::string& folder) const {
   Place place;
   place.id = id;
-  place.folder = view->folder;
-  for (const FolderView& folder : libraries_.folders()) {
-    if (folder.folder.settings.path == view->folder) {
-      place.sentinel = folder.folder.settings.sentinel;
-    }
+  place.folder = folder;
+  for (const FolderView& view : libraries_.folders()) {
+    if (view.folder.settings.path == folder) place.sentinel = view.folder.settings.sentinel;
   }
   return place;
 }
@@ -94,7 +53,9 @@ awaitable<Result<Seen>> Installer::prepare(Place& place) {
 awaitable<Result<>> Installer::recover(std::string folder, std::string id) {
   const auto end = [&]() -> Result<Outcome> {
     WARREN_TRY(DiskFiles files, open_entry(folder, id));
-    return install::recover(files);
+    WARREN_TRY(const Outcome outcome, install::recover(files));
+    if (outcome != Outcome::kNothing) remove_if_empty(folder, id);
+    return outcome;
   };
   auto recovered = co_await runtime::run(runtime_.pool(), end);
   if (!recovered) co_return fail(std::move(recovered).error());
@@ -121,6 +82,7 @@ awaitable<Result<>> Installer::run_steps(Place& place, std::span<const Step> ste
 }
 
 awaitable<Result<>> Installer::fill(Place& place, Progress progress, Installed& made) {
+  if (place.remote != nullptr) co_return co_await fill_remote(place, std::move(progress), made);
   const auto begin = [&] {
     return Fill::begin(place.files->directory(), options_.limits, progress);
   };
@@ -155,14 +117,16 @@ awaitable<Result<Installed>> Installer::install(std::string id, Progress progres
   WARREN_CO_TRY(const auto operation, libraries_.begin_operation(id));
   WARREN_CO_TRY(const Seen seen, co_await prepare(place));
   const auto check = [&]() -> Result<> {
-    WARREN_TRY(const bool downloaded, place.is_downloaded());
-    if (!downloaded) {
-      return fail(ErrorCode::kConflict, fmt::format("'{}' is not downloaded", id),
-                  "fetch it first: its sentinel file is missing");
-    }
     if (seen.local) {
       return fail(ErrorCode::kConflict, fmt::format("'{}' is installed already", id),
                   fmt::format("'warren uninstall {}' removes it", id));
+    }
+    WARREN_TRY(const bool downloaded, place.is_downloaded());
+    WARREN_TRY(const bool own, has_own_names(place.folder, id));
+    if (!downloaded || !own) {
+      return fail(ErrorCode::kConflict, fmt::format("'{}' is not downloaded", id),
+                  own ? "fetch it first: its sentinel file is missing"
+                      : "fetch it first, or install it with --stream");
     }
     return check_staging(*place.files);
   };
@@ -180,6 +144,7 @@ awaitable<Result<Installed>> Installer::uninstall(std::string id) {
   }
   if (seen.backup) co_return in_the_way(kBackupFolder);
   WARREN_CO_TRY_VOID(co_await run_steps(place, uninstall_plan().before));
+  co_await runtime::run(runtime_.pool(), [&] { return remove_if_empty(place.folder, id); });
   co_return Installed{id, place.path(), false, 0, 0};
 }
 

@@ -70,7 +70,7 @@ class InstallerTest : public testing::Test {
   static awaitable<void> forget() { co_return; }
   awaitable<void> leave(std::string path) {
     EXPECT_TRUE(path == entry() || path == entry() / kNewFolder) << path;
-    EXPECT_EQ(service_->audience("quake"), nullptr);
+    EXPECT_EQ(service_->audience("quake", entry().string()), nullptr);
     EXPECT_FALSE(fs::exists(entry() / kMarkerPath)) << "it begins before the readers have left";
     ++left_;
     co_return;

@@ -27,7 +27,7 @@ inline constexpr std::array kTorn{Torn::kWhole, Torn::kHalf, Torn::kNone};
 /// Thrown in place of the call after the last one that was allowed.
 struct Stopped {};
 
-class ModelFiles final : public EntryFiles {
+class ModelFiles : public EntryFiles {
  public:
   explicit ModelFiles(const Tree& tree) {
     nodes_.push_back({.folder = true});

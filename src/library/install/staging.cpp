@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "library/install/names.hpp"
 #include "runtime/file_copy.hpp"
@@ -22,6 +23,7 @@ constexpr std::uint64_t kSpaceCheckBytes = 32u << 20;
 /// In one step: some ten milliseconds.
 constexpr std::uint64_t kStepBytes = 8u << 20;
 constexpr std::uint64_t kNameCost = 16u << 10;
+constexpr std::size_t kRemoteReadBytes = 256u << 10;
 constexpr std::uint32_t kFileMode = 0644;
 constexpr std::uint32_t kProgramMode = 0755;
 
@@ -107,24 +109,26 @@ Result<> DiskSink::finish() {
 // --------------------------------------------------------------------------------------- Fill
 
 Fill::Fill(Directory entry, Directory staging, limits::Install limits,
-           std::shared_ptr<content::Progress> progress)
+           std::shared_ptr<content::Progress> progress, RemoteFiles remote)
     : entry_(std::move(entry)),
       limits_(limits),
       progress_(std::move(progress)),
       rules_(limits),
-      sink_(std::move(staging), limits.free_bytes_min) {}
+      sink_(std::move(staging), limits.free_bytes_min),
+      remote_(std::move(remote)) {}
 
 Fill::~Fill() = default;
 
 Result<std::unique_ptr<Fill>> Fill::begin(const Directory& entry, limits::Install limits,
-                                          std::shared_ptr<content::Progress> progress) {
+                                          std::shared_ptr<content::Progress> progress,
+                                          RemoteFiles remote) {
   WARREN_TRY(Directory own, entry.open_directory(""));
   WARREN_TRY(Directory staging, entry.open_directory(kInstallingFolder));
   WARREN_TRY(const bool ignores_case, staging.ignores_case());
   std::unique_ptr<Fill> fill(
-      new Fill(std::move(own), std::move(staging), limits, std::move(progress)));
+      new Fill(std::move(own), std::move(staging), limits, std::move(progress), std::move(remote)));
   if (ignores_case) fill->rules_.ignore_case();
-  WARREN_TRY_VOID(fill->choose());
+  WARREN_TRY_VOID(fill->remote_.tree ? fill->choose_remote() : fill->choose());
   return fill;
 }
 
@@ -134,47 +138,96 @@ Result<> Fill::choose() {
   for (const DirectoryItem& item : items) {
     if (library::is_reserved(item.name)) continue;
     if (item.kind == FileKind::kRegular && is_archive_name(item.name)) {
-      archives_.push_back(item.name);
+      archives_.push_back({item.name});
     }
     to_copy_.push_back({item.name, item.kind == FileKind::kDirectory});
   }
-  std::ranges::sort(archives_);
+  std::ranges::sort(archives_, {}, &Archive::name);
   unpacking_ = !archives_.empty();
-  if (archives_.size() > limits_.archives_max) {
-    return fail(ErrorCode::kTooLarge,
-                fmt::format("{} archives, {} at most", archives_.size(), limits_.archives_max));
-  }
+  WARREN_TRY_VOID(check_count());
   std::uint64_t needed = 0;
-  for (const std::string& name : archives_) {
-    WARREN_TRY(File file, entry_.open_file(name));
-    WARREN_TRY(const FileInfo info, file.info());
-    WARREN_TRY(const std::uint64_t promised,
-               ArchiveReader::promised_bytes(input_of(name, std::move(file), info.stamp.size)));
-    if (__builtin_add_overflow(needed, promised, &needed)) needed = UINT64_MAX;
-    progress_->bytes_found += info.stamp.size;
+  for (const Archive& archive : archives_) {
+    WARREN_TRY(ArchiveReader::Input input, open_archive(archive));
+    progress_->bytes_found += input.bytes;
     ++progress_->files_found;
+    WARREN_TRY(const std::uint64_t promised, ArchiveReader::promised_bytes(std::move(input)));
+    if (__builtin_add_overflow(needed, promised, &needed)) needed = UINT64_MAX;
   }
-  if (auto fits = rules_.would_fit(needed); !fits) {
-    return fail(std::move(fits).error().in(archives_.size() == 1 ? shown(archives_.front())
-                                                                 : "the archives"));
-  }
-  WARREN_TRY_VOID(sink_.check_space(needed));
+  WARREN_TRY_VOID(check_fits(needed));
   progress_->walking = !unpacking_;
   return {};
 }
 
-ArchiveReader::Input Fill::input_of(const std::string& name, File file, std::uint64_t bytes) const {
+/// Their lists are not read before: they stand at the end, or all over an archive.
+Result<> Fill::choose_remote() {
+  const auto& entries = remote_.tree->entries;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const content::Entry& entry = entries[i];
+    const bool top = entry.path.find('/') == std::string::npos;
+    if (entry.kind != content::EntryKind::kFile || !top || library::is_reserved(entry.path)) {
+      continue;
+    }
+    if (is_archive_name(entry.path)) archives_.push_back({entry.path, i, entry.bytes});
+  }
+  std::ranges::sort(archives_, {}, &Archive::name);
+  unpacking_ = !archives_.empty();
+  WARREN_TRY_VOID(check_count());
+  std::uint64_t needed = unpacking_ ? 0 : remote_.tree->bytes_total;
+  for (const Archive& archive : archives_) {
+    if (__builtin_add_overflow(needed, archive.bytes, &needed)) needed = UINT64_MAX;
+    ++progress_->files_found;
+  }
+  progress_->bytes_found += needed;
+  progress_->walking = false;
+  return check_fits(needed);
+}
+
+Result<> Fill::check_count() const {
+  if (archives_.size() <= limits_.archives_max) return {};
+  return fail(ErrorCode::kTooLarge,
+              fmt::format("{} archives, {} at most", archives_.size(), limits_.archives_max));
+}
+
+Result<> Fill::check_fits(std::uint64_t bytes) {
+  if (auto fits = rules_.would_fit(bytes); !fits) {
+    return fail(std::move(fits).error().in(archives_.size() == 1 ? shown(archives_.front().name)
+                                                                 : "the archives"));
+  }
+  return sink_.check_space(bytes);
+}
+
+Result<ArchiveReader::Input> Fill::open_archive(const Archive& archive) const {
+  // The lists of archives, and what is skipped in them, are read without a step in between.
+  const auto stopped = [progress = progress_]() -> Result<> {
+    if (progress->stop) return fail(ErrorCode::kCancelled, "stopped");
+    return {};
+  };
+  if (remote_.tree) {
+    return ArchiveReader::Input{archive.name, archive.bytes,
+                                [stopped, read = remote_.read, entry = archive.entry](
+                                    std::uint64_t offset, MutableBytes out) -> Result<std::size_t> {
+                                  WARREN_TRY_VOID(stopped());
+                                  return read(entry, offset, out);
+                                }};
+  }
+  WARREN_TRY(File file, entry_.open_file(archive.name));
+  WARREN_TRY(const FileInfo info, file.info());
   auto shared = std::make_shared<const File>(std::move(file));
-  return {name, bytes, [shared](std::uint64_t offset, MutableBytes out) {
-            return shared->read_at(offset, out);
-          }};
+  return ArchiveReader::Input{
+      archive.name, info.stamp.size,
+      [stopped, shared](std::uint64_t offset, MutableBytes out) -> Result<std::size_t> {
+        WARREN_TRY_VOID(stopped());
+        return shared->read_at(offset, out);
+      }};
 }
 
 Result<bool> Fill::step() {
   if (progress_->stop) {
     return fail(ErrorCode::kCancelled, "stopped; the entry is as it was before");
   }
-  WARREN_TRY(const bool more, unpacking_ ? unpack_more() : copy_more());
+  WARREN_TRY(const bool more, unpacking_     ? unpack_more()
+                              : remote_.tree ? copy_remote()
+                                             : copy_more());
   if (more) return true;
   WARREN_TRY_VOID(sink_.finish());
   return false;
@@ -183,10 +236,8 @@ Result<bool> Fill::step() {
 Result<bool> Fill::unpack_more() {
   if (!reader_) {
     if (archives_.empty()) return false;
-    WARREN_TRY(File file, entry_.open_file(archives_.front()));
-    WARREN_TRY(const FileInfo info, file.info());
-    WARREN_TRY(reader_, ArchiveReader::open(
-                            input_of(archives_.front(), std::move(file), info.stamp.size), rules_));
+    WARREN_TRY(ArchiveReader::Input input, open_archive(archives_.front()));
+    WARREN_TRY(reader_, ArchiveReader::open(std::move(input), rules_));
   }
   const std::uint64_t before = reader_->bytes_read();
   WARREN_TRY(const bool more, reader_->step(sink_, kStepBytes));
@@ -266,6 +317,63 @@ Result<> Fill::begin_copy(const std::string& path) {
   from_ = std::move(file);
   copied_ = 0;
   return {};
+}
+
+/// Of an entry without archives all files, as they would be when it were here.
+Result<bool> Fill::copy_remote() {
+  const auto& entries = remote_.tree->entries;
+  for (std::uint64_t given = 0; given < kStepBytes;) {
+    if (next_ == entries.size()) return false;
+    const content::Entry& entry = entries[next_];
+    if (library::is_reserved(entry.path.substr(0, entry.path.find('/')))) {
+      ++next_;
+      continue;
+    }
+    if (entry.kind == content::EntryKind::kFile) {
+      WARREN_TRY(const std::uint64_t more, copy_remote_bytes(entry));
+      given += std::max(more, kNameCost);
+      continue;
+    }
+    ++next_;
+    given += kNameCost;
+    if (entry.path.empty()) continue;
+    if (entry.kind == content::EntryKind::kDirectory) {
+      WARREN_TRY_VOID(rules_.add(entry.path, Made::kFolder));
+      WARREN_TRY_VOID(sink_.folder(entry.path));
+    } else if (content::check_symlink(entry.path, entry.symlink_target)) {
+      WARREN_TRY_VOID(rules_.add_symlink(entry.path, entry.symlink_target));
+      WARREN_TRY_VOID(sink_.symlink(entry.path, entry.symlink_target));
+    }
+  }
+  return true;
+}
+
+/// Of the file that is next, and then on to what is behind it.
+Result<std::uint64_t> Fill::copy_remote_bytes(const content::Entry& entry) {
+  if (!std::exchange(in_file_, true)) {
+    WARREN_TRY_VOID(rules_.add(entry.path, Made::kFile));
+    WARREN_TRY_VOID(rules_.would_fit(entry.bytes));
+    WARREN_TRY_VOID(sink_.begin_file(entry.path, false, entry.bytes));
+    copied_ = 0;
+    ++progress_->files_found;
+  }
+  buffer_.resize(kRemoteReadBytes);
+  const std::uint64_t left = entry.bytes - copied_;
+  const std::size_t wanted =
+      static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_.size()));
+  WARREN_TRY(const std::size_t more,
+             remote_.read(next_, copied_, MutableBytes(buffer_).first(wanted)));
+  if (more < wanted) return fail(ErrorCode::kMalformed, shown(entry.path) + " ends too early");
+  WARREN_TRY_VOID(rules_.add_bytes(more));
+  WARREN_TRY_VOID(sink_.write(copied_, BytesView(buffer_).first(more)));
+  copied_ += more;
+  progress_->bytes_done += more;
+  if (copied_ < entry.bytes) return more;
+  WARREN_TRY_VOID(sink_.end_file(0));
+  in_file_ = false;
+  ++next_;
+  ++progress_->files_done;
+  return more;
 }
 
 std::uint64_t Fill::files() const { return rules_.files(); }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "content/importer.hpp"
+#include "content/tree.hpp"
 #include "library/install/archive_reader.hpp"
 #include "library/install/limits.hpp"
 #include "runtime/file.hpp"
@@ -53,18 +55,30 @@ class DiskSink final : public UnpackSink {
   std::vector<std::pair<std::string, std::string>> symlinks_;
 };
 
-/// Blocks in short parts: the worker pool's, one call at a time.
+/// The files of an entry that are not on this disk.
+struct RemoteFiles {
+  std::shared_ptr<const content::Tree> tree;
+  /// Reads the file Tree::entries[entry] until `out` is full or the file ends. Verified. Blocks for
+  /// as long as it takes.
+  std::function<Result<std::size_t>(std::size_t entry, std::uint64_t offset, MutableBytes out)>
+      read;
+};
+
+/// Blocks in short parts, but for what it waits for remote files: the worker pool's, or with those
+/// a thread of its own, one call at a time.
 class Fill {
  public:
   /// `entry`: its open folder, in which the staging folder is and is empty but for the marker.
-  /// `progress`: told how far it is; kCancelled once its `stop` is set.
-  /// Errors: kNoSpace, of the system, ArchiveReader::open.
+  /// `progress`: told how far it is; kCancelled once its `stop` is set. With `remote` the files are
+  /// those, not what lies in the folder; what they unpack to is not known before, and at least what
+  /// they have. Errors: kNoSpace, of the system, ArchiveReader::open.
   static Result<std::unique_ptr<Fill>> begin(const runtime::Directory& entry,
                                              limits::Install limits,
-                                             std::shared_ptr<content::Progress> progress);
+                                             std::shared_ptr<content::Progress> progress,
+                                             RemoteFiles remote = {});
   ~Fill();
   /// Goes on for some ten milliseconds. False: all is there. Errors: kCancelled,
-  /// ArchiveReader::step, of the system.
+  /// ArchiveReader::step, RemoteFiles::read, of the system.
   Result<bool> step();
   std::uint64_t files() const;
   std::uint64_t bytes() const;
@@ -75,15 +89,25 @@ class Fill {
     bool folder = false;
   };
 
+  struct Archive {
+    std::string name;
+    std::size_t entry = 0;    ///< Of the tree, when it is remote.
+    std::uint64_t bytes = 0;  ///< Same.
+  };
+
   Fill(runtime::Directory entry, runtime::Directory staging, limits::Install limits,
-       std::shared_ptr<content::Progress> progress);
+       std::shared_ptr<content::Progress> progress, RemoteFiles remote);
   Result<> choose();
+  Result<> choose_remote();
+  Result<> check_count() const;
+  Result<> check_fits(std::uint64_t bytes);
   Result<bool> unpack_more();
   Result<bool> copy_more();
   Result<> copy_folder(const std::string& path);
   Result<> begin_copy(const std::string& path);
-  ArchiveReader::Input input_of(const std::string& name, runtime::File file,
-                                std::uint64_t bytes) const;
+  Result<bool> copy_remote();
+  Result<std::uint64_t> copy_remote_bytes(const content::Entry& entry);
+  Result<ArchiveReader::Input> open_archive(const Archive& archive) const;
 
   runtime::Directory entry_;
   limits::Install limits_;
@@ -92,12 +116,17 @@ class Fill {
   DiskSink sink_;
 
   bool unpacking_ = false;
-  std::deque<std::string> archives_;
+  std::deque<Archive> archives_;
   std::unique_ptr<ArchiveReader> reader_;
 
   std::deque<Part> to_copy_;
   runtime::File from_;
-  std::uint64_t copied_ = 0;  ///< Of the file at the front.
+  std::uint64_t copied_ = 0;  ///< Of the file at the front, or the remote file.
+
+  RemoteFiles remote_;
+  std::size_t next_ = 0;  ///< Of the tree: to be copied.
+  bool in_file_ = false;  ///< That one was begun.
+  Bytes buffer_;
 };
 
 }  // namespace warren::install

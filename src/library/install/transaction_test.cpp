@@ -98,45 +98,21 @@ TEST(Transaction, ALossOfPowerAtAnyChangeLeavesTheEntryAsItWasOrAsItShouldBe) {
 }
 
 /// That the test above can fail: bytes that are never brought to the disk.
-class Forgetful final : public EntryFiles {
+class Forgetful final : public ModelFiles {
  public:
-  explicit Forgetful(ModelFiles& files) : files_(files) {}
-  Result<What> look(std::string_view path) override { return files_.look(path); }
-  Result<std::vector<std::string>> names(std::string_view path) override {
-    return files_.names(path);
-  }
-  Result<Bytes> read(std::string_view path, std::size_t most) override {
-    return files_.read(path, most);
-  }
-  Result<> write(std::string_view path, BytesView bytes) override {
-    return files_.write(path, bytes);
-  }
-  Result<> make_folder(std::string_view path) override { return files_.make_folder(path); }
-  Result<> rename(std::string_view from, std::string_view to) override {
-    return files_.rename(from, to);
-  }
-  Result<> replace(std::string_view from, std::string_view to) override {
-    return files_.replace(from, to);
-  }
-  Result<> remove(std::string_view path) override { return files_.remove(path); }
-  Result<> remove_tree(std::string_view path) override { return files_.remove_tree(path); }
+  using ModelFiles::ModelFiles;
   Result<> sync_file(std::string_view) override { return {}; }
-  Result<> sync_folder(std::string_view path) override { return files_.sync_folder(path); }
   Result<> sync_tree(std::string_view) override { return {}; }
-
- private:
-  ModelFiles& files_;
 };
 
 TEST(Transaction, WithoutSyncsALossOfPowerWouldShow) {
   const Operation install = operations().front();
   std::size_t bad = 0;
   for (std::size_t allowed = 0; allowed < 40; ++allowed) {
-    ModelFiles files(install.before);
+    Forgetful files(install.before);
     files.allowed = allowed;
-    Forgetful forgetful(files);
     try {
-      static_cast<void>(perform(forgetful, install.plan));
+      static_cast<void>(perform(files, install.plan));
     } catch (const Stopped&) {
     }
     for (const Tree& crashed : what_may_be_found(files, true)) {

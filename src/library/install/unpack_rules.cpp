@@ -68,7 +68,9 @@ Result<> UnpackRules::add(std::string_view path, Made kind) {
 }
 
 Result<> UnpackRules::add_name(std::string_view path, Made kind) {
-  if (path == kOwnedMarker) return refuse(path, "the name belongs to Warren");
+  if (path == kOwnedMarker || path == kInstalledRecord) {
+    return refuse(path, "the name belongs to Warren");
+  }
   if (made_.size() >= limits_.names_max) {
     return fail(ErrorCode::kTooLarge, fmt::format("it has more than {} names", limits_.names_max));
   }
