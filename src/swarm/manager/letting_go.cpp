@@ -29,8 +29,10 @@ constexpr Duration kUptimeHalf = 10min;
 /// Round trip that gives half of kLatencyWeight; and what an unknown one counts as.
 constexpr Duration kLatencyHalf = 50ms;
 
-/// Newcomers at a time up to which it is calm. Source: measured, docs/decisions/0018.
-constexpr std::size_t kCalmNewcomers = 2;
+/// Newcomers at a time up to which it is calm: a part of the target, and at least so many.
+/// Source: measured, docs/decisions/0018.
+constexpr std::size_t kCalmPart = 4;
+constexpr std::size_t kCalmMin = 2;
 
 double ratio(Duration a, Duration b) {
   return static_cast<double>(a.count()) / static_cast<double>(b.count());
@@ -201,8 +203,9 @@ void ConnectionManager::make_room(Pass& pass) {
 void ConnectionManager::let_surplus_go(Pass& pass) {
   while (pass.tally.settled > surplus_from() && let_one_go(pass)) {
   }
+  const std::size_t calm = std::max(kCalmMin, target() / kCalmPart);
   while (pass.tally.connected > surplus_from() &&
-         pass.tally.connected - pass.tally.settled <= kCalmNewcomers) {
+         pass.tally.connected - pass.tally.settled <= calm) {
     const auto victim = who_makes_way(pass);
     if (victim == links_.end()) return;
     let_go(victim, LetGo::kReplaced, pass);

@@ -64,6 +64,19 @@ TEST_F(CalmTimes, TwoNewcomersAreCalmAndThreeAreNot) {
   EXPECT_EQ(rig.manager().counts().connected, 6u);
 }
 
+TEST(CalmRule, AQuarterOfTheTargetIsCalm) {
+  ManagerConfig config = four();
+  config.target_peers = 16;
+  Rig rig(config);
+  for (std::uint32_t i = 1; i <= 18; ++i) rig.inbound(i, i);
+  rig.run(1min);
+  for (std::uint32_t i = 19; i <= 22; ++i) rig.inbound(i, i);
+  EXPECT_THAT(rig.next().closed, SizeIs(4));
+  rig.pass(1min);
+  for (std::uint32_t i = 23; i <= 27; ++i) rig.inbound(i, i);
+  EXPECT_THAT(rig.next().closed, IsEmpty()) << "all of them have their grace";
+}
+
 TEST_F(CalmTimes, NewcomersThatComeAgainAndAgainNeverPushOutTheOlderHalf) {
   std::size_t left = 0;
   for (std::uint32_t i = 7; i <= 206; ++i) {
