@@ -52,6 +52,13 @@ Result<Names> names_in(const std::string& path, const limits::Library& limits) {
   return found;
 }
 
+awaitable<void> read_page(runtime::Runtime& runtime, LibraryIndex& index,
+                          const LibraryIndex::Content& content, std::string after,
+                          Result<LibraryIndex::Page>& page) {
+  page = co_await runtime::run(runtime.pool(),
+                               [&] { return index.load_entries(content, after, kEntriesPerPage); });
+}
+
 }  // namespace
 
 struct LibraryService::Watched {
@@ -92,18 +99,30 @@ awaitable<Result<>> LibraryService::open() {
 }
 
 awaitable<Result<>> LibraryService::load_entries(const LibraryIndex::Content& content) {
+  // The next page is read while one is taken in.
+  runtime::TaskGroup reading(runtime_, 1);
+  Result<LibraryIndex::Page> next = LibraryIndex::Page();
   std::size_t skipped = content.skipped;
-  LibraryIndex::Page page;
-  do {
-    const std::string after = std::move(page.last);
-    auto loaded = co_await runtime::run(
-        runtime_.pool(), [&] { return index_->load_entries(content, after, kEntriesPerPage); });
-    if (!loaded) co_return fail(std::move(loaded).error());
-    page = std::move(*loaded);
+  bool more = reading.spawn(read_page(runtime_, *index_, content, "", next));
+  WARREN_CHECK(more);
+  while (more) {
+    const bool there = co_await reading.drain(kNever);
+    if (!there) {
+      co_await reading.join();
+      co_return fail(ErrorCode::kCancelled, "cancelled");
+    }
+    if (!next) co_return fail(std::move(next).error());
+    LibraryIndex::Page page = std::move(*next);
+    more = page.more;
+    if (more) {
+      const bool spawned =
+          reading.spawn(read_page(runtime_, *index_, content, std::move(page.last), next));
+      WARREN_CHECK(spawned);
+    }
     skipped += page.skipped;
     for (const IndexedEntry& entry : page.entries) set_.restore(entry.published);
     machine_.restore(std::move(page.entries));
-  } while (page.more);
+  }
   if (skipped > 0) {
     log::warn("library", "{} rows of the library database made no sense and were left out",
               skipped);

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 
 #include "base/check.hpp"
 
@@ -389,40 +390,41 @@ Result<> Directory::remove_all(std::string_view path) const {
 }
 
 Result<std::vector<DirectoryItem>> Directory::list(std::size_t items_max) const {
-  // A descriptor of its own: the position of a listing belongs to the open folder.
-  UniqueFd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return fail(system_error("list a folder", errno));
-  const std::unique_ptr<DIR, decltype(&::closedir)> stream(::fdopendir(fd.get()), &::closedir);
-  if (!stream) return fail(system_error("list a folder", errno));
-  fd.release();  // The stream closes it now.
+  // The position of a listing belongs to the open folder: two lists of one take turns.
+  static std::array<std::mutex, 64> turns;
+  const std::lock_guard turn(turns[static_cast<std::size_t>(fd_.get()) % turns.size()]);
+  if (::lseek(fd_.get(), 0, SEEK_SET) != 0) return fail(system_error("list a folder", errno));
 
   std::vector<DirectoryItem> items;
+  alignas(dirent64) std::array<char, 16u << 10> buffer;
   for (;;) {
-    errno = 0;
-    const dirent* found = ::readdir(stream.get());
-    if (found == nullptr) {
-      if (errno != 0) return fail(system_error("list a folder", errno));
-      return items;
-    }
-    const std::string_view name(found->d_name);
-    if (name == "." || name == "..") continue;
-    if (items.size() >= items_max) {
-      return fail(ErrorCode::kTooLarge,
-                  fmt::format("list a folder: it holds more than {} names", items_max));
-    }
-    FileKind kind = FileKind::kOther;
-    switch (found->d_type) {
-      case DT_REG: kind = FileKind::kRegular; break;
-      case DT_DIR: kind = FileKind::kDirectory; break;
-      case DT_LNK: kind = FileKind::kSymlink; break;
-      case DT_UNKNOWN: {  // Some file systems do not say.
-        const auto there = info(name);
-        if (there) kind = there->kind;
-        break;
+    const ssize_t got = ::getdents64(fd_.get(), buffer.data(), buffer.size());
+    if (got < 0) return fail(system_error("list a folder", errno));
+    if (got == 0) return items;
+    for (ssize_t at = 0; at < got;) {
+      const auto* found = reinterpret_cast<const dirent64*>(buffer.data() + at);
+      at += found->d_reclen;
+      const std::string_view name(found->d_name);
+      // Some file systems leave what was removed in the list, without a number.
+      if (found->d_ino == 0 || name == "." || name == "..") continue;
+      if (items.size() >= items_max) {
+        return fail(ErrorCode::kTooLarge,
+                    fmt::format("list a folder: it holds more than {} names", items_max));
       }
-      default: break;
+      FileKind kind = FileKind::kOther;
+      switch (found->d_type) {
+        case DT_REG: kind = FileKind::kRegular; break;
+        case DT_DIR: kind = FileKind::kDirectory; break;
+        case DT_LNK: kind = FileKind::kSymlink; break;
+        case DT_UNKNOWN: {  // Some file systems do not say.
+          const auto there = info(name);
+          if (there) kind = there->kind;
+          break;
+        }
+        default: break;
+      }
+      items.push_back({std::string(name), kind});
     }
-    items.push_back({std::string(name), kind});
   }
 }
 
