@@ -305,9 +305,9 @@ const peers::AccessRule* LibraryService::audience(std::string_view id,
   const auto view = machine_.find(id);
   if (!view) return nullptr;
   const auto folder = folders_.find(view->entry->folder);
-  const bool here = folder != folders_.end() && path.ends_with(id) &&
-                    is_below(path, folder->second.settings.path) &&
-                    path.rfind('/') + 1 == path.size() - id.size();
+  if (folder == folders_.end()) return nullptr;
+  const std::string& parent = folder->second.settings.path;
+  const bool here = path == (parent.ends_with('/') ? parent : parent + '/') + std::string(id);
   if (!here) return nullptr;
   const PublishedEntry& entry = view->entry->published;
   return entry.listing.availability == Availability::kLocalOnly ? nullptr : &entry.rule;
