@@ -109,8 +109,9 @@ awaitable<Result<NeedBuilder>> CatalogService::Driver::reckon(PeerId peer) {
   const auto changes = [] { return fail(ErrorCode::kConflict, "its set changes at the moment"); };
   const Subscriber* subscriber = complete_subscriber_of(peer);
   if (subscriber == nullptr) co_return changes();
-  const SetDigest before = subscriber->known().digest;
+  const Summary before = subscriber->known();
   WARREN_CO_TRY(const Classify classify, co_await hooks_.wants());
+  if (!classify) co_return NeedBuilder(before.digest, before.count);
   const std::size_t most = options_.limits.page_entries_max;
   NeedBuilder builder;
   std::vector<Listing> page;
@@ -122,7 +123,7 @@ awaitable<Result<NeedBuilder>> CatalogService::Driver::reckon(PeerId peer) {
     for (const Listing& listing : page) builder.add(listing, classify(listing));
   } while (page.size() == most);
   subscriber = complete_subscriber_of(peer);
-  if (subscriber == nullptr || subscriber->known().digest != before) co_return changes();
+  if (subscriber == nullptr || subscriber->known().digest != before.digest) co_return changes();
   co_return builder;
 }
 
@@ -180,6 +181,7 @@ awaitable<Result<NeedAnswer>> CatalogService::Driver::judge(SessionPtr subscript
     co_return not_comparable;
   }
   NeedJudge judge(report);
+  if (!report.wanted.any()) co_return std::move(judge).finish();
   Lookup lookup{visitor.peer, {}, 0, complete_subscriber_of(visitor.peer) == nullptr};
   const std::size_t most = options_.limits.page_entries_max;
   std::vector<Listing> page;

@@ -45,7 +45,8 @@ struct CatalogNode : Node {
             .wants = [this] { return wants(); }};
   }
   awaitable<Result<Classify>> wants() {
-    co_return [this](const Listing& each) { return claim ? claim(each) : Claim{}; };
+    if (!claim) co_return Classify();
+    co_return [this](const Listing& each) { return claim(each); };
   }
   void put(const std::string& id, const peers::AccessRule& rule = fakes::kAnyoneRule,
            const std::string& version = "1") {

@@ -22,7 +22,7 @@ namespace warren::catalog {
 using runtime::awaitable;
 
 /// What a node thinks of each entry that peers list, as of the moment at which it was made. Core
-/// thread only.
+/// thread only. Empty: it wants nothing.
 using Classify = std::function<Claim(const Listing& listing)>;
 
 /// What the service needs of the node. All of them are called on the core thread.

@@ -82,6 +82,12 @@ bool EntryBits::operator==(const EntryBits& other) const {
 
 // ---------------------------------------------------------------------------------- reckoning
 
+NeedBuilder::NeedBuilder(const library::SetDigest& listed, std::uint64_t count) {
+  report_.listed = listed;
+  report_.count = count;
+  report_.wanted = report_.missing = *EntryBits::from_bytes({}, count);
+}
+
 void NeedBuilder::add(const Listing& listing, const Claim& claim) {
   report_.listed.add(library::digest_of(listing));
   ++report_.count;

@@ -57,6 +57,7 @@ class EntryBits {
   bool at(std::uint64_t index) const {
     return index / 8 < bytes_.size() && ((bytes_[index / 8] >> (index % 8)) & 1) != 0;
   }
+  bool any() const { return any_; }
   /// Empty when all are 0.
   BytesView bytes() const { return any_ ? BytesView(bytes_) : BytesView(); }
   /// What bytes() gave, of `count` entries. Errors: kMalformed for another length, and for bits
@@ -118,6 +119,9 @@ struct MissingItem {
 /// The follower's reckoning, entry by entry in the order of ids.
 class NeedBuilder {
  public:
+  NeedBuilder() = default;
+  /// Of one that wants none of the `count` entries of the set `listed`.
+  NeedBuilder(const library::SetDigest& listed, std::uint64_t count);
   void add(const library::Listing& listing, const Claim& claim);
   /// Without a reason.
   const NeedReport& report() const { return report_; }

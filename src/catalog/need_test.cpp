@@ -51,6 +51,14 @@ TEST(Need, BothReckonTheSameOfTheSameEntries) {
   EXPECT_EQ(answer.need, report.need);
 }
 
+TEST(Need, WhoWantsNothingSaysSoWithoutLookingAtTheEntries) {
+  const std::vector<Item> items{{listing("a"), {}, {}}, {listing("b"), {}, listing("b", "2")}};
+  const NeedReport report = report_of(items);
+  EXPECT_EQ(NeedBuilder(report.listed, report.count).report(), report);
+  EXPECT_FALSE(report.wanted.any());
+  EXPECT_TRUE(agrees(report.need, judged(report, items)));
+}
+
 TEST(Need, WhatTheFollowerListsItselfSpeaksAgainstWhatItReports) {
   std::vector<Item> items{{listing("a"), kMissing, listing("a")},
                           {listing("b", "2"), kHeld, listing("b", "1")},

@@ -22,6 +22,7 @@ SyncStatus::SyncStatus(library::LibraryService& libraries, transfer::TransferMan
 awaitable<Result<catalog::Classify>> SyncStatus::classify() {
   WARREN_CO_TRY(std::vector<std::string> patterns, co_await replicator_.patterns());
   const auto transfers = std::make_shared<const Transfers>(unfinished());
+  if (patterns.empty() && transfers->empty()) co_return catalog::Classify();
   co_return [this, patterns = std::move(patterns), transfers](const library::Listing& listing) {
     return claim(listing, patterns, *transfers);
   };
