@@ -73,8 +73,15 @@ TEST_F(CatalogNeedsTest, BothEndsShowTheSameFromTheAnnouncementToTheEnd) {
   a.set.apply({}, {"two"});
   ASSERT_TRUE(both_are(State::kUpToDate, 0));
   // The other way nothing was wanted.
-  EXPECT_EQ(direction(a, b, &PeerSync::here).state, State::kUpToDate);
-  EXPECT_EQ(direction(b, a, &PeerSync::there).state, State::kUpToDate);
+  const auto is_up_to_date = [](const SyncDirection& each) {
+    return each.state == State::kUpToDate && each.compared && each.need.count == 0;
+  };
+  EXPECT_TRUE(world.run_until(
+      [&] {
+        return is_up_to_date(direction(a, b, &PeerSync::here)) &&
+               is_up_to_date(direction(b, a, &PeerSync::there));
+      },
+      10s));
 }
 
 TEST_F(CatalogNeedsTest, WhatDoesNotComeHasAReasonAtBothEnds) {
