@@ -11,7 +11,6 @@ namespace {
 /// A goodbye may ask for this much at most. Source: the interface; longer, and a peer could make
 /// itself forgotten by one packet that looks like it.
 constexpr Duration kRetryAfterMax = 1h;
-constexpr std::uint32_t kDoublingsMax = 6;  // Of a wait of a minute that makes the hour.
 /// Marking anchors writes to the disk; the longest-proven peers change slowly.
 constexpr Duration kAnchorsInterval = 2min;
 /// Who counts as proven for long is looked at so often: it needs a walk over all proven peers.
@@ -201,10 +200,8 @@ void ConnectionManager::said_goodbye(const PeerId& peer, Duration retry_after, M
   const auto found = links_.find(peer);
   if (found == links_.end()) return;
   found->second.said_goodbye = true;
-  // Twice as long for each time before: whom everybody knows is full for most of them.
-  const std::uint32_t doublings = std::min(waits_.failures(peer), kDoublingsMax);
-  const Duration wait = std::clamp<Duration>(retry_after, 0s, kRetryAfterMax) * (1 << doublings);
-  waits_.leave_alone(peer, now.steady + std::min<Duration>(wait, kRetryAfterMax));
+  const Duration wait = std::clamp<Duration>(retry_after, 0s, kRetryAfterMax);
+  waits_.leave_alone(peer, now.steady + wait);
 }
 
 void ConnectionManager::leave(const PeerId& peer, Moment now) {

@@ -391,24 +391,6 @@ TEST(ConnectionManager, WhoSaidGoodbyeIsLeftAlone) {
   EXPECT_THAT(rig.next().dialled, ElementsAre(1));
 }
 
-TEST(ConnectionManager, WhoSaysGoodbyeAgainAndAgainIsLeftAloneForTwiceAsLongEachTime) {
-  ManagerConfig config = small(1, 4);
-  config.feeler_interval = 24h * 300;
-  Rig rig(config);
-  rig.learn(1, 1);
-  rig.settle();
-  for (const Duration wait : {10min, 20min, 40min, 60min, 60min}) {
-    rig.manager().said_goodbye(peer_id(1), 10min, rig.now());
-    rig.disconnect(1);
-    rig.next();
-    rig.pass(wait - 1ms);
-    EXPECT_TRUE(rig.next().nothing());
-    rig.pass(1ms);
-    ASSERT_THAT(rig.next().dialled, ElementsAre(1));
-    rig.answer(1);
-  }
-}
-
 TEST(ConnectionManager, AGoodbyeHoldsForAnHourAtMost) {
   ManagerConfig config = small(1, 4);
   config.feeler_interval = 24h * 300;
