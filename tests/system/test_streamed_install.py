@@ -99,6 +99,7 @@ class StreamedInstall(SystemTest):
     def assert_nothing_left(self, node):
         wait_for(lambda: not os.listdir(self.games), f"nothing in {self.games}")
         wait_for(lambda: node.run("library", "show", "quake").code == NOT_FOUND, "no entry")
+        wait_for(lambda: node.run("uninstall", "quake").code != CONFLICT, "the end of the operation")
         self.assertEqual(self.expect(node.run("transfers"), OK).result["transfers"], [])
 
     def archives(self):
