@@ -253,9 +253,11 @@ class Scenarios(test_catalog.CatalogTest):
         (games / "empty").mkdir()
         (games / "a file").write_text("no entry")
         os.symlink(games / "UPPER", games / "a link")
-        # What is empty is not downloaded, so that there is nothing to give.
-        wait_for(lambda: set(self.catalog(b)) == set(names) and
-                 all(rows[0]["cid"] for rows in self.catalog(b).values()), "all, and nothing else", 30)
+        # What is empty is not downloaded: it is shown, and cannot be had.
+        def roots():
+            return {id: rows[0]["cid"] is not None for id, rows in self.catalog(b).items()}
+        wait_for(lambda: roots() == {**dict.fromkeys(names, True), "empty": False},
+                 "all, and nothing else", 30)
         out = self.folder / "out"
         for name in names[:4]:
             self.expect(b.run("get", "--out", out, "--", name), OK)
