@@ -31,6 +31,8 @@ Json limits_view(const node::Node& node) {
               {"connected", counts.connected},
               {"outbound", counts.outbound},
               {"protected", counts.protected_peers},
+              {"max_neighbours", manager.config().neighbours_max},
+              {"neighbours", counts.neighbours},
               {"dials", counts.dials}};
 }
 

@@ -38,6 +38,7 @@ Error system_error(std::string_view what, int error_number) {
     case EDQUOT: code = ErrorCode::kNoSpace; break;
     case ENOENT: code = ErrorCode::kNotFound; break;
     case EACCES:
+    case EROFS:
     case EPERM: code = ErrorCode::kDenied; break;
     case EEXIST: code = ErrorCode::kExists; break;
     case ECANCELED: code = ErrorCode::kCancelled; break;

@@ -128,8 +128,21 @@ awaitable<Result<GoodbyeReason>> CatalogService::Driver::follow_once(PeerId peer
         follow.telling->wake->notify();
       }
     }
+    look_at_sharing(peer);
     deadline = runtime_.now() + options_.part_time_max;
   }
+}
+
+void CatalogService::Driver::look_at_sharing(const PeerId& peer) {
+  if (!hooks_.shares || stopping_) return;
+  const auto follow = follows_.find(peer);
+  const bool follows = follow != follows_.end() && follow->second.subscriber &&
+                       follow->second.subscriber->introduction();
+  const SessionPtr session = subscription_of(peer);
+  const bool lists = follows && follow->second.subscriber->theirs().count > 0;
+  const bool is_told = session && published_.summary(session->publisher->visitor()).count > 0;
+  // While one of the two subscriptions is opened anew, nothing is known of it.
+  if (lists || is_told || (follows && session)) hooks_.shares(peer, lists || is_told);
 }
 
 /// Reading waits, and with it the peer.

@@ -41,6 +41,8 @@ struct CatalogHooks {
   std::function<void(const PeerId& peer, peers::ReputationEvent event)> report;
   /// What is kept of others has changed, and is on the disk.
   std::function<void()> changed;
+  /// Whether one of the two nodes lists something to the other. Told again and again.
+  std::function<void(const PeerId& peer, bool shares)> shares{};
   /// What of others' entries this node wants and has. Unset: it wants nothing, and reports nothing.
   std::function<awaitable<Result<Classify>>()> wants{};
 };

@@ -85,6 +85,29 @@ TEST_F(CatalogServiceTest, BothEndsAgreeOnWhatIsMissing) {
   EXPECT_TRUE(comes_to(b, {"one", "two"}));
 }
 
+TEST_F(CatalogServiceTest, BothSidesHearWhetherSomethingIsSharedBetweenThem) {
+  CatalogNode& a = add();
+  CatalogNode& b = add();
+  CatalogNode& c = add();
+  const auto both_say = [this](CatalogNode& one, CatalogNode& other, bool shares) {
+    const auto says = [shares](const CatalogNode& node, const PeerId& peer) {
+      const auto told = node.shares.find(peer);
+      return told != node.shares.end() && told->second == shares;
+    };
+    return world.run_until([&] { return says(one, other.id) && says(other, one.id); }, 1s);
+  };
+  a.put("for b", {peers::Access::kListed, {b.id}});
+  connect(a, b);
+  connect(a, c);
+  EXPECT_TRUE(both_say(a, b, true));
+  EXPECT_TRUE(both_say(a, c, false)) << "what it may not see is not there";
+  c.put("of c");
+  EXPECT_TRUE(both_say(a, c, true));
+  c.set.apply({}, {"of c"});
+  EXPECT_TRUE(both_say(a, c, false));
+  EXPECT_TRUE(both_say(a, b, true)) << "another one's matter";
+}
+
 TEST_F(CatalogServiceTest, TwentyNodesKnowAChangeWithinASecond) {
   for (int i = 0; i < 20; ++i) add();
   for (std::size_t i = 0; i < nodes.size(); ++i) {

@@ -66,6 +66,7 @@ struct Config {
   // has all of them resolved.
   std::optional<std::size_t> connection_manager_target_peers;
   std::optional<std::size_t> connection_manager_max_peers;
+  std::optional<std::size_t> connection_manager_max_neighbours;
   std::optional<std::size_t> connection_manager_low_watermark;
   std::optional<std::size_t> connection_manager_high_watermark;
   Duration connection_manager_grace_period = 30s;

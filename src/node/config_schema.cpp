@@ -105,6 +105,11 @@ std::vector<Setting> make_settings() {
   add(k::count({"connection_manager.max_peers", kAtOnce, "connected peers at most"},
                &Config::connection_manager_max_peers, 1, kCountMost, "by the profile",
                [](const Config& config) { return manager_config(config).max_peers; }));
+  add(k::count(
+      {"connection_manager.max_neighbours", kAtOnce,
+       "peers on the local network with which something is shared: kept beside the others"},
+      &Config::connection_manager_max_neighbours, 0, kCountMost, "by the profile",
+      [](const Config& config) { return manager_config(config).neighbours_max; }));
   add(k::count({"connection_manager.low_watermark", kAtOnce,
                 "connections that are left after too many were closed"},
                &Config::connection_manager_low_watermark, 1, kCountMost,

@@ -20,19 +20,17 @@ constexpr Duration kLookAtAllEvery = 1min;
 constexpr Duration kOutageTime = 60s;
 /// Bytes that we gave count for less than bytes that we got: a peer that only takes is no loss.
 constexpr std::uint64_t kTakenShare = 8;
-/// Told to a peer that is let go because there are enough. Source: ManagerConfig::left_alone.
-constexpr Duration kFullRetryAfter = 10min;
 /// A newcomer for whom there is no room has so much time to ask who else is there: else a node
 /// whose first peers are all full would never find others.
 constexpr Duration kInterviewTime = 2s;
 
-protocols::Goodbye goodbye_for(swarm::LetGo why) {
+protocols::Goodbye goodbye_for(swarm::LetGo why, Duration stay_away) {
   using protocols::GoodbyeReason;
   switch (why) {
-    case swarm::LetGo::kFull: return {GoodbyeReason::kFull, kFullRetryAfter};
-    case swarm::LetGo::kBanned: return {GoodbyeReason::kBanned, kFullRetryAfter};
+    case swarm::LetGo::kFull: return {GoodbyeReason::kFull, stay_away};
+    case swarm::LetGo::kBanned: return {GoodbyeReason::kBanned, stay_away};
     case swarm::LetGo::kFeeler: return {GoodbyeReason::kFeelerDone, {}};
-    case swarm::LetGo::kReplaced: return {GoodbyeReason::kReplaced, kFullRetryAfter};
+    case swarm::LetGo::kReplaced: return {GoodbyeReason::kReplaced, stay_away};
   }
   return {};
 }
@@ -307,7 +305,11 @@ WallTime PeerKeeper::civil_now() const { return runtime_.wall_now(); }
 swarm::Moment PeerKeeper::moment() const { return {runtime_.now(), runtime_.wall_now()}; }
 void PeerKeeper::wake() { signal_->notify(); }
 
-// ------------------------------------------------------------------------------ transfers
+// --------------------------------------------------------------- transfers, and what is shared
+
+void PeerKeeper::set_shares(const PeerId& peer, bool shares) {
+  if (manager_->set_shares(peer, shares)) wake();
+}
 
 void PeerKeeper::transfer_began(const PeerId& peer, transfer::TransferDirection direction) {
   if (direction == transfer::TransferDirection::kFrom) {
@@ -543,7 +545,8 @@ awaitable<void> PeerKeeper::run_close(swarm::ClosePeer close) {
   }
   // Somebody may need it by now, or it may have come anew.
   if (go_on && manager_->confirm_closing(close.peer, moment())) {
-    co_await protocols::say_goodbye(swarm_, close.peer, goodbye_for(close.why),
+    co_await protocols::say_goodbye(swarm_, close.peer,
+                                    goodbye_for(close.why, manager_->stay_away(close.peer)),
                                     runtime_.now() + protocols::kGoodbyeTimeMax);
     if (manager_->confirm_closing(close.peer, moment())) close_now(close.peer, close.why);
   }

@@ -59,6 +59,30 @@ class Telling(CatalogTest):
         shutil.rmtree(games / "quake")
         wait_for(lambda: not self.listed(b, "quake"), "its end")
 
+    def test_all_of_a_lan_are_told_however_few_peers_a_node_is_to_hold(self):
+        a = self.node("a")
+        a.home.mkdir(parents=True)
+        (a.home / "config.yaml").write_text(
+            "connection_manager: {target_peers: 2, max_peers: 2, grace_period: 0s}\n")
+        a.start()
+        games = self.library(a)
+        self.entry(games, "quake")
+        self.ready(a, "quake")
+        others = [self.node(f"other {number}").start() for number in range(6)]
+        for other in others:
+            self.connect(other, a)
+            self.ready(other, "quake")
+        limits = self.expect(a.run("peers"), OK).result["limits"]
+        self.assertEqual((limits["connected"], limits["neighbours"], limits["max_peers"]),
+                         (6, 6, 2))
+        (games / "quake" / "version.ini").write_text("version = 1.1\n")
+        for other in others:
+            wait_for(lambda: self.listed(other, "quake")["version"] == "1.1", "the new version", 5)
+        # Where nothing is shared any more, the limit holds.
+        shutil.rmtree(games / "quake")
+        wait_for(lambda: self.expect(a.run("peers"), OK).result["limits"]["connected"] == 2,
+                 "the others to be let go")
+
     def ready_after_connecting(self, node):
         wait_for(lambda: any(peer["following"] for peer in self.counters(node)["peers"]),
                  "the subscription to the other's set")

@@ -135,6 +135,14 @@ class Waiting(SyncStatusTest):
         self.assertIn("waiting (disk full)", text)
         self.assertIn("missing here: rain", text)
 
+    def test_a_folder_that_may_not_be_written_is_said_at_both_ends(self):
+        a = self.node("a").start()
+        # Nobody may make a folder there, root neither.
+        b = self.follower(a, "mode: full\nlibrary:\n  replica: /sys/warren-replica\n")
+        self.entry(self.library(a), "rain")
+        here, there = self.both_are(a, b, "waiting", 1, 40)
+        self.assertEqual((here["reason"], there["reason"]), ("permission", "permission"))
+
     def test_another_content_under_the_same_name_is_a_conflict(self):
         a = self.node("a").start()
         b = self.follower(a)

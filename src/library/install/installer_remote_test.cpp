@@ -9,6 +9,7 @@
 #include "content/test_support.hpp"
 #include "library/install/archives_for_test.hpp"
 #include "library/install/installer.hpp"
+#include "library/install/installer_stage_for_test.hpp"
 #include "library/install/names.hpp"
 #include "library/test_support.hpp"
 #include "runtime/run_task.hpp"
@@ -16,7 +17,6 @@
 namespace warren::install {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace test;
 using library::Availability;
 using testing::HasSubstr;
@@ -49,7 +49,7 @@ class MemoryEntry final : public RemoteEntry {
   awaitable<Result<std::size_t>> read(std::size_t entry, std::uint64_t offset,
                                       MutableBytes out) override {
     // Comes back later, as a peer answers.
-    co_await runtime_.sleep_for(1ms);
+    co_await runtime_.sleep_for(Duration{});
     if (reads++ >= reads_max) co_return fail(ErrorCode::kNoPeer, "no source is left");
     if (when_read) when_read();
     const Bytes& bytes = files_[entry];
@@ -70,64 +70,16 @@ class MemoryEntry final : public RemoteEntry {
   std::vector<Bytes> files_;
 };
 
-class InstallRemoteTest : public testing::TestWithParam<bool> {
+class InstallRemoteTest : public testing::TestWithParam<bool>, protected InstallerStage {
  protected:
   InstallRemoteTest() { fs::create_directories(disk_.path() / "things"); }
-  ~InstallRemoteTest() override { stop(); }
 
-  void start() {
-    library::LibraryOptions options;
-    options.database = disk_.at("library.db");
-    options.times.settle = 10ms;
-    options.times.quiet = 20ms;
-    options.times.retry_min = 10ms;
-    options.hash = [](std::string, std::string id) { return hash(std::move(id)); };
-    options.forget = [](std::string) { return forget(); };
-    options.recover = [this](std::string folder, std::string id) {
-      return installer_->recover(std::move(folder), std::move(id));
-    };
-    service_ = std::make_unique<library::LibraryService>(runtime_, std::move(options));
-    InstallerOptions more;
-    more.limits.free_bytes_min = 0;
-    installer_ = std::make_unique<Installer>(runtime_, *service_, more);
-    ASSERT_TRUE(run(service_->open()));
-    if (service_->folders().empty()) {
-      library::FolderSettings settings;
-      settings.path = disk_.at("things");
-      settings.sentinel.required = GetParam();
-      ASSERT_TRUE(run(service_->add_folder(settings)));
-    }
-    settle();
-  }
-  void stop() {
-    if (!service_) return;
-    run(service_->close());
-    installer_.reset();
-    service_.reset();
-  }
-  template <class T>
-  T run(awaitable<T> task) {
-    return runtime::run_task(runtime_, std::move(task));
-  }
+  void start() { InstallerStage::start(GetParam()); }
+  /// After a look at the folder, of which a change may not have been told yet.
   void settle() {
     ASSERT_TRUE(service_->scan(""));
-    EXPECT_TRUE(run(service_->wait_settled(runtime_.now() + 20s)));
+    InstallerStage::settle();
   }
-  static awaitable<Result<Cid>> hash(std::string id) { co_return library::test::root(id); }
-  static awaitable<void> forget() { co_return; }
-
-  fs::path entry() const { return disk_.path() / "things" / "quake"; }
-  std::string text(const std::string& path) const {
-    std::ifstream in(entry() / path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::set<std::string> names(const fs::path& folder) const {
-    std::set<std::string> out;
-    if (!fs::exists(folder)) return out;
-    for (const auto& item : fs::directory_iterator(folder)) out.insert(item.path().filename());
-    return out;
-  }
-  library::Listing listing() const { return service_->find("quake")->entry.published.listing; }
   Result<Installed> install(const std::string& version = "1.31", bool anew = false) {
     library::Listing offered;
     offered.id = "quake";
@@ -137,12 +89,7 @@ class InstallRemoteTest : public testing::TestWithParam<bool> {
     return run(installer_->install_remote(offered, disk_.at("things"), anew, remote_, progress_));
   }
 
-  runtime::RealRuntime runtime_{runtime::RealRuntimeOptions{.pool_threads = 2}};
-  content::test::TempFolder disk_;
-  Installer::Progress progress_ = std::make_shared<content::Progress>();
   MemoryEntry remote_{runtime_};
-  std::unique_ptr<library::LibraryService> service_;
-  std::unique_ptr<Installer> installer_;
 };
 
 const std::set<std::string> kLocalAlone{"local"};
@@ -157,8 +104,8 @@ TEST_P(InstallRemoteTest, ArchivesAreUnpackedAndNotKept) {
   const auto installed = install();
   ASSERT_TRUE(installed) << installed.error().message();
   EXPECT_EQ(installed->files, 4u);
-  EXPECT_EQ(names(entry()), kLocalAlone);
-  EXPECT_EQ(names(entry() / "local"),
+  EXPECT_EQ(names_in(entry()), kLocalAlone);
+  EXPECT_EQ(names_in(entry() / "local"),
             (std::set<std::string>{"game", "d", "seven", std::string(kInstalledRecord)}));
   EXPECT_EQ(text("local/d/more"), std::string(1 << 20, 'x'));
   settle();
@@ -189,7 +136,7 @@ TEST_P(InstallRemoteTest, WithoutArchivesTheFilesAreCopied) {
   remote_.add_file("local/evil", to_bytes("x"));
   const auto installed = install();
   ASSERT_TRUE(installed) << installed.error().message();
-  EXPECT_EQ(names(entry() / "local"),
+  EXPECT_EQ(names_in(entry() / "local"),
             (std::set<std::string>{"deep", "empty", "link", std::string(kInstalledRecord)}));
   EXPECT_EQ(text("local/link"), std::string(700'000, '\7'));
 }
@@ -235,7 +182,7 @@ TEST_P(InstallRemoteTest, WhatAKilledProcessLeftGoesWithItsFolder) {
   disk_.write("things/quake/.local.installing/.warren_installed", "version = 1");
   ASSERT_TRUE(install::run(promoted, "version.ini", install_plan().after.first(3)));
   start();
-  EXPECT_EQ(names(entry()), kLocalAlone);
+  EXPECT_EQ(names_in(entry()), kLocalAlone);
   EXPECT_TRUE(listing().installed);
   EXPECT_FALSE(listing().downloaded);
 }
@@ -254,7 +201,7 @@ TEST_P(InstallRemoteTest, AnewReplacesLocalAndAFailureLeavesTheOldOne) {
   remote_.reads_max = SIZE_MAX;
   ASSERT_TRUE(install("1.32", true));
   EXPECT_FALSE(fs::exists(entry() / "local" / "save"));
-  EXPECT_EQ(names(entry()), kLocalAlone);
+  EXPECT_EQ(names_in(entry()), kLocalAlone);
   settle();
   EXPECT_EQ(listing().version, "1.32");
 }
@@ -268,7 +215,7 @@ TEST_P(InstallRemoteTest, WhatIsDownloadedLaterStandsBesideIt) {
   disk_.write("things/.warren-1.part/a.tar", "an archive");
   const auto taken = run(installer_->take_in(disk_.at("things"), ".warren-1.part", "quake"));
   ASSERT_TRUE(taken) << taken.error().message();
-  EXPECT_EQ(names(entry()), (std::set<std::string>{"a.tar", "local", "version.ini"}));
+  EXPECT_EQ(names_in(entry()), (std::set<std::string>{"a.tar", "local", "version.ini"}));
   EXPECT_EQ(text("local/game"), "the game");
   EXPECT_FALSE(fs::exists(disk_.path() / "things" / ".warren-1.part"));
   settle();

@@ -10,6 +10,7 @@
 
 #include "content/test_support.hpp"
 #include "library/install/archives_for_test.hpp"
+#include "library/install/installer_stage_for_test.hpp"
 #include "library/install/names.hpp"
 #include "library/test_support.hpp"
 #include "runtime/run_task.hpp"
@@ -17,57 +18,20 @@
 namespace warren::install {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace test;
 using library::Availability;
 using testing::HasSubstr;
 
-class InstallerTest : public testing::Test {
+class InstallerTest : public testing::Test, protected InstallerStage {
  protected:
   InstallerTest() {
     disk_.write("things/quake/version.ini", "version = 1");
     put_archive("game.zip", {{"game", "the game"}, {"data/map", "a map"}});
   }
-  ~InstallerTest() override { stop(); }
 
   void start() {
-    library::LibraryOptions options;
-    options.database = disk_.at("library.db");
-    options.times.settle = 10ms;
-    options.times.quiet = 20ms;
-    options.times.retry_min = 10ms;
-    options.hash = [](std::string, std::string id) { return hash(std::move(id)); };
-    options.forget = [](std::string) { return forget(); };
-    options.recover = [this](std::string folder, std::string id) {
-      return installer_->recover(std::move(folder), std::move(id));
-    };
-    service_ = std::make_unique<library::LibraryService>(runtime_, std::move(options));
-    InstallerOptions more;
-    more.limits.free_bytes_min = 0;
-    more.leave = [this](std::string path) { return leave(std::move(path)); };
-    installer_ = std::make_unique<Installer>(runtime_, *service_, more);
-    ASSERT_TRUE(run(service_->open()));
-    if (service_->folders().empty()) {
-      library::FolderSettings settings;
-      settings.path = disk_.at("things");
-      settings.sentinel.required = true;
-      ASSERT_TRUE(run(service_->add_folder(settings)));
-    }
-    settle();
+    InstallerStage::start(true, [this](std::string path) { return leave(std::move(path)); });
   }
-  void stop() {
-    if (!service_) return;
-    run(service_->close());
-    installer_.reset();
-    service_.reset();
-  }
-  template <class T>
-  T run(awaitable<T> task) {
-    return runtime::run_task(runtime_, std::move(task));
-  }
-  void settle() { EXPECT_TRUE(run(service_->wait_settled(runtime_.now() + 20s))); }
-  static awaitable<Result<Cid>> hash(std::string id) { co_return library::test::root(id); }
-  static awaitable<void> forget() { co_return; }
   awaitable<void> leave(std::string path) {
     EXPECT_TRUE(path == entry() || path == entry() / kNewFolder) << path;
     EXPECT_EQ(service_->audience("quake", entry().string()), nullptr);
@@ -76,21 +40,11 @@ class InstallerTest : public testing::Test {
     co_return;
   }
 
-  fs::path entry() const { return disk_.path() / "things" / "quake"; }
   void put_archive(const std::string& name, const std::vector<Item>& items) {
     disk_.write("things/quake/" + name, make_archive(Format::kZip, items));
   }
-  std::string text(const std::string& path) const {
-    std::ifstream in(entry() / path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::set<std::string> names() const {
-    std::set<std::string> out;
-    for (const auto& item : fs::directory_iterator(entry())) out.insert(item.path().filename());
-    return out;
-  }
+  std::set<std::string> names() const { return names_in(entry()); }
   DiskFiles files() const { return DiskFiles(*runtime::Directory::open(entry())); }
-  library::Listing listing() const { return service_->find("quake")->entry.published.listing; }
   Result<Installed> install() { return run(installer_->install("quake", progress_)); }
   Result<Installed> update(Result<> fetched = {}) {
     return run(installer_->update(
@@ -106,12 +60,7 @@ class InstallerTest : public testing::Test {
     co_return fetched;
   }
 
-  runtime::RealRuntime runtime_{runtime::RealRuntimeOptions{.pool_threads = 2}};
-  content::test::TempFolder disk_;
-  Installer::Progress progress_ = std::make_shared<content::Progress>();
   int left_ = 0;
-  std::unique_ptr<library::LibraryService> service_;
-  std::unique_ptr<Installer> installer_;
 };
 
 const std::set<std::string> kPlain{"game.zip", "version.ini"};

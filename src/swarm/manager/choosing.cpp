@@ -21,6 +21,7 @@ constexpr std::size_t kChoosyFrom = 4;
 void ConnectionManager::dial(Pass& pass) {
   const TimePoint now = pass.now.steady;
   nobody_left_ = false;
+  looks_again_ = false;
   while (dials_.size() < config_.dials_max) {
     const std::optional<Choice> choice = choose(pass.tally, pass.now);
     if (!choice) break;
@@ -62,8 +63,10 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose(const Tally& 
   const bool below = have < target();
   const bool wanted = below || outbound_missing(tally) > 0;
   const bool only_veterans = !wanted && reserve(tally) > 0;
-  if ((wanted || only_veterans) && (may_choose_ || now.steady >= choose_again_)) {
-    if (below) {
+  const bool near_wanted = below || (!local_.empty() && tally.near < near_min());
+  const bool looking = wanted || only_veterans || near_wanted;
+  if (looking && (may_choose_ || now.steady >= choose_again_)) {
+    if (near_wanted) {
       if (auto local = choose_local(tally, now)) return local;
     }
     if (veterans_missing(tally, tally.outbound + tally.dials + (wanted ? 1 : 0))) {
@@ -80,6 +83,7 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose(const Tally& 
     choose_again_ = waits_.next_end(now.steady);
   }
   nobody_left_ = wanted || only_veterans;
+  looks_again_ = looking;
   if (have < surplus_from()) return choose_lost(tally, now);
   return std::nullopt;
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.hpp"
+#include "peers/access_rule.hpp"
 
 namespace warren::swarm {
 namespace {
@@ -57,11 +59,13 @@ ManagerConfig ManagerConfig::of(Profile profile) {
     case Profile::kMinimal:
       config.target_peers = 4;
       config.max_peers = 8;
+      config.neighbours_max = 32;
       break;
     case Profile::kStandard: break;
     case Profile::kBridge:
       config.target_peers = 64;
       config.max_peers = 128;
+      config.neighbours_max = 256;
       break;
   }
   return config;
@@ -74,6 +78,7 @@ ConnectionManager::ConnectionManager(PeerId self, ManagerConfig config, peers::P
 void ConnectionManager::configure(ManagerConfig config) {
   config_ = std::move(config);
   feeler_due_.reset();
+  mark_neighbours();
   something_happened();
 }
 
@@ -131,6 +136,7 @@ void ConnectionManager::disconnected(const PeerId& peer, std::uint64_t received,
   if (found == links_.end()) return;
   const Link link = std::move(found->second);
   links_.erase(found);
+  if (link.neighbour) mark_neighbours();
   book_.disconnected(peer, received, sent, now.civil);
   anchors_changed_ = anchors_changed_ || link.outbound;
 
@@ -142,7 +148,7 @@ void ConnectionManager::disconnected(const PeerId& peer, std::uint64_t received,
     if (link.outbound) {
       back_off(peer, now);
     } else {
-      waits_.leave_alone(peer, now.steady + config_.left_alone);
+      waits_.leave_alone(peer, now.steady + stay_away(peer));
     }
   } else {
     const bool lasted = now.steady - link.since >= config_.grace;
@@ -255,6 +261,15 @@ void ConnectionManager::unprotect(const PeerId& peer) {
   dirty_ = true;
 }
 
+bool ConnectionManager::set_shares(const PeerId& peer, bool shares) {
+  const auto found = links_.find(peer);
+  if (found == links_.end()) return false;
+  const bool now = shares && peers::is_on_lan(found->second.remote);
+  if (std::exchange(found->second.shares, now) == now) return false;
+  mark_neighbours();
+  return true;
+}
+
 void ConnectionManager::was_useful(const PeerId& peer, std::uint64_t bytes, Moment now) {
   const auto found = links_.find(peer);
   if (found == links_.end()) return;
@@ -293,6 +308,7 @@ ConnectionManager::Counts ConnectionManager::counts() const {
   for (const auto& [peer, link] : links_) {
     if (link.leaving) continue;
     ++counts.connected;
+    if (link.neighbour) ++counts.neighbours;
     if (link.outbound) ++counts.outbound;
     if (is_exempt(peer)) ++counts.protected_peers;
   }
@@ -306,6 +322,10 @@ bool ConnectionManager::wants_peers(Moment now) const {
   return tally.connected + tally.dials < target();
 }
 
+Duration ConnectionManager::stay_away(const PeerId& peer) const {
+  return local_.contains(peer) ? config_.left_alone_near : config_.left_alone;
+}
+
 bool ConnectionManager::is_outbound(const PeerId& peer) const {
   const auto found = links_.find(peer);
   return found != links_.end() && found->second.outbound;
@@ -313,8 +333,10 @@ bool ConnectionManager::is_outbound(const PeerId& peer) const {
 
 void ConnectionManager::check_invariants() const {
   std::size_t counted = 0;
+  WARREN_CHECK(counts().neighbours <= config_.neighbours_max);
   for (const auto& [peer, link] : links_) {
     WARREN_CHECK(peer != self_);
+    WARREN_CHECK(!link.neighbour || link.shares);
     WARREN_CHECK(link.useful >= 0);
     WARREN_CHECK(link.serial <= serial_);
     WARREN_CHECK(!link.feeler || link.outbound);
@@ -435,6 +457,8 @@ std::size_t ConnectionManager::rank(const PeerId& peer, WallTime proven) const {
 
 bool ConnectionManager::is_exempt(const PeerId& peer) const {
   if (protections_.contains(peer)) return true;
+  const auto link = links_.find(peer);
+  if (link != links_.end() && link->second.neighbour) return true;
   const peers::Peer* known = book_.find(peer);
   return known != nullptr && (known->kept || known->pinned);
 }
@@ -443,6 +467,11 @@ bool ConnectionManager::is_exempt(const PeerId& peer) const {
 
 std::size_t ConnectionManager::target() const {
   return std::min(config_.target_peers, config_.max_peers);
+}
+
+std::size_t ConnectionManager::near_min() const {
+  const double share = std::clamp(config_.near_share, 0.0, 1.0);
+  return static_cast<std::size_t>(std::ceil(static_cast<double>(target()) * share));
 }
 
 std::size_t ConnectionManager::outbound_min() const {
@@ -459,12 +488,29 @@ bool ConnectionManager::is_veteran(const PeerId& peer, const Link& link) const {
 
 std::size_t ConnectionManager::surplus_from() const { return target() + config_.surplus_max; }
 
+void ConnectionManager::mark_neighbours() {
+  std::vector<std::pair<std::uint64_t, LinkMap::iterator>> sharing;
+  for (auto link = links_.begin(); link != links_.end(); ++link) {
+    if (link->second.shares) sharing.emplace_back(link->second.serial, link);
+    if (!std::exchange(link->second.neighbour, false)) continue;
+    changed_.insert(link->first);
+  }
+  std::ranges::sort(sharing, {}, [](const auto& entry) { return entry.first; });
+  if (sharing.size() > config_.neighbours_max) sharing.resize(config_.neighbours_max);
+  for (const auto& [serial, link] : sharing) {
+    link->second.neighbour = true;
+    changed_.insert(link->first);
+  }
+  something_happened();
+}
+
 ConnectionManager::Tally ConnectionManager::count(Moment now) const {
   Tally tally;
   for (const auto& [peer, link] : links_) {
-    if (link.leaving) continue;
+    if (link.leaving || link.neighbour) continue;
     const bool counts_for_network = link.group.kind != peers::NetworkGroup::Kind::kLocal;
     ++tally.connected;
+    if (local_.contains(peer)) ++tally.near;
     if (link.exempt || now.steady - link.since >= config_.grace) ++tally.settled;
     if (!link.exempt) ++tally.counted;
     if (link.outbound && !link.feeler) {
@@ -480,6 +526,7 @@ ConnectionManager::Tally ConnectionManager::count(Moment now) const {
     if (dial.kind != DialPeer::Kind::kKept) ++tally.dials_counted;
     if (dial.kind == DialPeer::Kind::kFeeler) continue;
     ++tally.dials;
+    if (local_.contains(peer)) ++tally.near;
     if (dial.veteran) ++tally.veteran_dials;
     if (dial.group.kind != peers::NetworkGroup::Kind::kLocal) ++tally.outbound_of[dial.group];
     if (is_dense(dial.group)) ++tally.dense;
@@ -551,7 +598,7 @@ void ConnectionManager::set_wake(const Tally& tally, Moment now) {
     if (have < surplus_from()) {
       for (const PeerId& peer : lost_) consider(peer);
     }
-    if (nobody_left_) wake = std::min(wake, choose_again_);
+    if (looks_again_) wake = std::min(wake, choose_again_);
   }
   wake_ = wake;
 }

@@ -33,6 +33,12 @@ struct ManagerConfig {
   /// Peers at most, protected ones not counted. Beyond: a newcomer takes the place of the worst one
   /// that may go, or is refused.
   std::size_t max_peers = 32;
+  /// Neighbours: peers on the local network with which something is shared. So many are never let
+  /// go and count for neither of the two above: in a LAN everybody sees what everybody has.
+  std::size_t neighbours_max = 128;
+  /// Of the local network, so many peers at least that are no neighbours yet, as a part of the
+  /// target: one that is heard of is dialled although there are enough others.
+  double near_share = 0.25;
   /// Peers above the target by so many are let go after their grace, worst first.
   std::size_t surplus_max = 2;
   /// Of the target, those that we chose ourselves, at least: what comes in can be arranged by
@@ -62,8 +68,10 @@ struct ManagerConfig {
   /// Both sides of a link hear of each other at the same moment: the one with the larger peer id
   /// gives the other this head start.
   Duration head_start = 500ms;
-  /// How long a peer that a person disconnected, or that said it is full, is left alone.
+  /// How long a peer that a person disconnected, or that said it is full, is left alone; and one
+  /// of the local network that there was no room for.
   Duration left_alone = 10min;
+  Duration left_alone_near = 1min;
 
   static ManagerConfig of(Profile profile);
 };
@@ -135,6 +143,9 @@ class ConnectionManager {
   /// It must not be let go while anyone holds a protection of it: a running transfer. Counted.
   void protect(const PeerId& peer);
   void unprotect(const PeerId& peer);
+  /// Whether a connected peer lists something to us, or we to it. On the local network it is a
+  /// neighbour then, until it says otherwise or goes. Returns whether that was not known.
+  bool set_shares(const PeerId& peer, bool shares);
   /// It gave us `bytes` of verified data, or used `bytes` of ours: worth keeping.
   void was_useful(const PeerId& peer, std::uint64_t bytes, Moment now);
 
@@ -148,8 +159,11 @@ class ConnectionManager {
 
   // -------------------------------------------------------------------------- to look at
 
+  /// How long a peer that we let go for want of room is to stay away.
+  Duration stay_away(const PeerId& peer) const;
   struct Counts {
     std::size_t connected = 0;  ///< Peers, those that are leaving not counted.
+    std::size_t neighbours = 0;
     std::size_t outbound = 0;
     std::size_t protected_peers = 0;
     std::size_t dials = 0;
@@ -178,7 +192,9 @@ class ConnectionManager {
     bool feeler = false;        ///< To be closed as soon as nothing needs it.
     bool veteran = false;       ///< Dialled because it has been proven for long.
     bool leaving = false;       ///< next() said so; disconnected() is to come.
-    bool exempt = false;        ///< Protected, pinned or kept: never let go.
+    bool shares = false;        ///< On the local network, and lists something or is listed to.
+    bool neighbour = false;     ///< One of the first `neighbours_max` of these.
+    bool exempt = false;        ///< Protected, pinned, kept or a neighbour: never let go.
     bool said_goodbye = false;  ///< Its end is no loss to repair.
     LetGo why = LetGo::kFull;   ///< Of one that is leaving.
     WallTime proven{};          ///< Its first success.
@@ -194,12 +210,14 @@ class ConnectionManager {
     TimePoint ended{};  ///< Of one that succeeded.
   };
   /// What is there, counted anew whenever something has happened: some hundred links at most.
+  /// Neighbours are not in it.
   struct Tally {
     std::size_t connected = 0;  ///< Not leaving.
     std::size_t settled = 0;    ///< Of these, exempt ones and those whose grace is over.
     std::size_t outbound = 0;   ///< Not leaving, no feelers.
     std::size_t veterans = 0;   ///< Of these, among those proven for longest.
     std::size_t counted = 0;    ///< Not leaving and not exempt: what max_peers is about.
+    std::size_t near = 0;       ///< Heard of on the local network; with dials.
     std::size_t dials = 0;      ///< In progress to peers that are not connected; no feelers.
     std::size_t veteran_dials = 0;
     std::size_t dense = 0;          ///< Of outbound ones and dials, those in the densest networks.
@@ -227,8 +245,10 @@ class ConnectionManager {
   /// 0 for a veteran, kRanks for one that has not been proven for long or at all.
   std::size_t rank(const PeerId& peer, WallTime proven) const;
   bool is_exempt(const PeerId& peer) const;
+  void mark_neighbours();
   Tally count(Moment now) const;
   std::size_t target() const;
+  std::size_t near_min() const;
   std::size_t outbound_min() const;
   std::size_t surplus_from() const;
   std::size_t veterans() const;
@@ -333,6 +353,7 @@ class ConnectionManager {
   bool dirty_ = true;         ///< Something happened since the last next().
   bool may_choose_ = true;    ///< There may be somebody to dial who was not there before.
   bool nobody_left_ = false;  ///< As of the last next().
+  bool looks_again_ = false;  ///< At `choose_again_`, as of the last next().
   bool anchors_changed_ = false;
   TimePoint anchors_due_{};
   TimePoint choose_again_{};  ///< When somebody may be there to dial, if nothing else happens.

@@ -35,6 +35,8 @@ class Operations {
     ManagerConfig config;
     config.target_peers = below(10);
     config.max_peers = below(12);
+    config.neighbours_max = below(2) == 0 ? 0 : kPeers;
+    config.near_share = below(5) / 4.0;
     config.surplus_max = below(4);
     if (below(2) == 1) config.outbound_min = below(6);
     config.group_share_max = below(5) / 4.0;
@@ -63,8 +65,7 @@ class Operations {
       case 5: end_dial(who, false); break;
       case 6:
         // Some go without having been told to.
-        if (linked_.erase(who) == 1) rig_.disconnect(who);
-        leaving_.erase(who);
+        if (linked_.contains(who)) disconnect(who);
         break;
       case 7: rig_.pass(std::chrono::milliseconds(below(256)) * (1 + below(256))); break;
       case 8: rig_.pass(std::chrono::minutes(below(30))); break;
@@ -88,8 +89,25 @@ class Operations {
         config_ = read_config();
         manager.configure(config_);
         break;
+      case 16: {
+        const bool shares = below(2) == 1;
+        manager.set_shares(id, shares);
+        if (shares && linked_.contains(who) && network_of(who) == 0) {
+          sharing_.insert(who);
+        } else {
+          sharing_.erase(who);
+        }
+        break;
+      }
       default: change_book(who); break;
     }
+  }
+
+  void disconnect(std::uint32_t who) {
+    linked_.erase(who);
+    leaving_.erase(who);
+    sharing_.erase(who);
+    rig_.disconnect(who);
   }
 
   void change_book(std::uint32_t who) {
@@ -129,6 +147,7 @@ class Operations {
   bool is_exempt(std::uint32_t who) const {
     const auto protections = protections_.find(who);
     if (protections != protections_.end() && protections->second > 0) return true;
+    if (sharing_.contains(who) && config_.neighbours_max > 0) return true;
     const peers::Peer* known = book().find(peer_id(who));
     return known != nullptr && (known->kept || known->pinned);
   }
@@ -164,9 +183,7 @@ class Operations {
     check_counts(dials);
     for (const std::uint32_t who : closed) {
       if (below(4) == 0) continue;  // It takes its time to go.
-      linked_.erase(who);
-      leaving_.erase(who);
-      rig_.disconnect(who);
+      disconnect(who);
     }
   }
 
@@ -191,6 +208,7 @@ class Operations {
   std::set<std::uint32_t> linked_;
   std::set<std::uint32_t> leaving_;
   std::set<std::uint32_t> dials_;
+  std::set<std::uint32_t> sharing_;  ///< Linked ones of the local network.
   std::map<std::uint32_t, std::uint32_t> protections_;
 };
 
