@@ -237,7 +237,7 @@ class ConnectionManager {
     std::vector<ManagerAction> actions;
   };
 
-  // What happened and what there is (connection_manager.cpp).
+  // What happened (connection_manager.cpp), and what there is (counting.cpp).
   void something_happened();
   void look_at_book(Moment now);
   void look_at(const PeerId& peer, const peers::Peer* known, Moment now);
