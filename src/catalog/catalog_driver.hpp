@@ -97,8 +97,8 @@ class CatalogService::Driver {
                                                     Subscriber::Action action);
   awaitable<void> wait_for_room(std::size_t entries, discovery::Allowance& intake);
   std::shared_ptr<swarm::Connection> connection_to(const PeerId& peer) const;
-  /// Tells the node whether one of the two lists something to the other.
-  void look_at_sharing(const PeerId& peer);
+  /// Tells the node whether it is a neighbour. `session`: its subscription, null when it has none.
+  void tell_neighbour(const PeerId& peer, const SessionPtr& session);
 
   void begin_telling(const PeerId& peer, Follow& follow);
   static void end_telling(Follow& follow);

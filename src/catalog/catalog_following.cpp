@@ -60,6 +60,7 @@ awaitable<void> CatalogService::Driver::follow(PeerId peer) {
                                              : std::min(2 * wait, options_.retry_max);
   }
   follows_.erase(peer);
+  tell_neighbour(peer, subscription_of(peer));
 }
 
 awaitable<Result<GoodbyeReason>> CatalogService::Driver::follow_once(PeerId peer, Follow& follow) {
@@ -128,21 +129,24 @@ awaitable<Result<GoodbyeReason>> CatalogService::Driver::follow_once(PeerId peer
         follow.telling->wake->notify();
       }
     }
-    look_at_sharing(peer);
+    tell_neighbour(peer, subscription_of(peer));
     deadline = runtime_.now() + options_.part_time_max;
   }
 }
 
-void CatalogService::Driver::look_at_sharing(const PeerId& peer) {
-  if (!hooks_.shares || stopping_) return;
+void CatalogService::Driver::tell_neighbour(const PeerId& peer, const SessionPtr& session) {
+  if (!hooks_.neighbour || stopping_) return;
   const auto follow = follows_.find(peer);
-  const bool follows = follow != follows_.end() && follow->second.subscriber &&
-                       follow->second.subscriber->introduction();
-  const SessionPtr session = subscription_of(peer);
-  const bool lists = follows && follow->second.subscriber->theirs().count > 0;
+  const bool opening = follow != follows_.end() &&
+                       !(follow->second.subscriber && follow->second.subscriber->introduction());
+  const bool lists =
+      follow != follows_.end() && !opening && follow->second.subscriber->theirs().count > 0;
   const bool is_told = session && published_.summary(session->publisher->visitor()).count > 0;
   // While one of the two subscriptions is opened anew, nothing is known of it.
-  if (lists || is_told || (follows && session)) hooks_.shares(peer, lists || is_told);
+  if (!lists && !is_told && (opening || !session)) return;
+  const auto connection = connection_to(peer);
+  const bool near = connection && peers::is_on_lan(connection->info().remote_address);
+  hooks_.neighbour(peer, near && (lists || is_told));
 }
 
 /// Reading waits, and with it the peer.

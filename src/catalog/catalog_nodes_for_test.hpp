@@ -43,7 +43,7 @@ struct CatalogNode : Node {
             .report = [this](const PeerId& peer,
                              peers::ReputationEvent event) { reports.emplace_back(peer, event); },
             .changed = [this] { ++changes; },
-            .shares = [this](const PeerId& peer, bool now) { shares[peer] = now; },
+            .neighbour = [this](const PeerId& peer, bool is) { neighbours[peer] = is; },
             .wants = [this] { return wants(); }};
   }
   awaitable<Result<Classify>> wants() {
@@ -68,7 +68,7 @@ struct CatalogNode : Node {
   std::function<Claim(const Listing&)> claim;  ///< Unset: it wants nothing.
   std::vector<std::pair<PeerId, peers::ReputationEvent>> reports;
   int changes = 0;
-  std::map<PeerId, bool> shares;  ///< As last told.
+  std::map<PeerId, bool> neighbours;  ///< As last told.
   library::LibrarySet set;
   std::unique_ptr<CatalogStore> store;
   std::unique_ptr<CatalogService> service;

@@ -41,8 +41,9 @@ struct CatalogHooks {
   std::function<void(const PeerId& peer, peers::ReputationEvent event)> report;
   /// What is kept of others has changed, and is on the disk.
   std::function<void()> changed;
-  /// Whether one of the two nodes lists something to the other. Told again and again.
-  std::function<void(const PeerId& peer, bool shares)> shares{};
+  /// Whether a peer is reached on the local network, and one of the two lists something to the
+  /// other. Told again and again.
+  std::function<void(const PeerId& peer, bool neighbour)> neighbour{};
   /// What of others' entries this node wants and has. Unset: it wants nothing, and reports nothing.
   std::function<awaitable<Result<Classify>>()> wants{};
 };

@@ -85,14 +85,14 @@ TEST_F(CatalogServiceTest, BothEndsAgreeOnWhatIsMissing) {
   EXPECT_TRUE(comes_to(b, {"one", "two"}));
 }
 
-TEST_F(CatalogServiceTest, BothSidesHearWhetherSomethingIsSharedBetweenThem) {
+TEST_F(CatalogServiceTest, WithWhomSomethingIsSharedIsANeighbour) {
   CatalogNode& a = add();
   CatalogNode& b = add();
   CatalogNode& c = add();
-  const auto both_say = [this](CatalogNode& one, CatalogNode& other, bool shares) {
-    const auto says = [shares](const CatalogNode& node, const PeerId& peer) {
-      const auto told = node.shares.find(peer);
-      return told != node.shares.end() && told->second == shares;
+  const auto both_say = [this](CatalogNode& one, CatalogNode& other, bool is) {
+    const auto says = [is](const CatalogNode& node, const PeerId& peer) {
+      const auto told = node.neighbours.find(peer);
+      return told != node.neighbours.end() && told->second == is;
     };
     return world.run_until([&] { return says(one, other.id) && says(other, one.id); }, 1s);
   };

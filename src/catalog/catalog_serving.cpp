@@ -246,7 +246,7 @@ awaitable<Result<>> CatalogService::Driver::serve_subscription(SessionPtr sessio
       continue;
     }
     if (publisher.state() != Publisher::State::kWaiting) deadline = kNever;
-    look_at_sharing(session->stream.peer());
+    tell_neighbour(session->stream.peer(), session);
     const runtime::Wake woken = co_await session->wake->wait_until(deadline);
     if (woken == runtime::Wake::kTimedOut) {
       co_return fail(ErrorCode::kTimedOut, "what was told is not acknowledged");

@@ -17,7 +17,9 @@ swarm::ManagerConfig manager_config(const Config& config) {
       config.connection_manager_max_peers.value_or(std::min(made.max_peers, made.high_water));
   made.target_peers =
       config.connection_manager_target_peers.value_or(std::min(made.target_peers, made.max_peers));
-  made.neighbours_max = config.connection_manager_max_neighbours.value_or(made.neighbours_max);
+  // The others keep half of what is left.
+  made.neighbours_max = config.connection_manager_max_neighbours.value_or(
+      std::min(made.neighbours_max, (made.high_water - made.max_peers) / 2));
   made.grace = config.connection_manager_grace_period;
   return made;
 }

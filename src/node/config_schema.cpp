@@ -181,10 +181,11 @@ struct Order {
   std::string_view smaller;
   std::string_view larger;
 };
-constexpr std::array<Order, 5> kOrders{{
+constexpr std::array<Order, 6> kOrders{{
     {"bootstrap.retry_interval", "bootstrap.max_retry_interval"},
     {"connection_manager.target_peers", "connection_manager.max_peers"},
     {"connection_manager.max_peers", "connection_manager.high_watermark"},
+    {"connection_manager.max_neighbours", "connection_manager.high_watermark"},
     {"connection_manager.low_watermark", "connection_manager.high_watermark"},
     {"connection_manager.high_watermark", "limits.connections"},
 }};

@@ -71,7 +71,7 @@ awaitable<Result<>> Node::open_catalog() {
     keeper_.note(peer, event);
   };
   hooks.changed = [this] { replicator_->look_again(); };
-  hooks.shares = [this](const PeerId& peer, bool shares) { keeper_.set_shares(peer, shares); };
+  hooks.neighbour = [this](const PeerId& peer, bool is) { keeper_.set_neighbour(peer, is); };
   const auto status = std::make_shared<SyncStatus>(
       *libraries_, *transfers_, *replicator_,
       [this](std::string_view entry) { return expected_version(entry); });

@@ -66,7 +66,11 @@ void Node::start_bootstrap() {
   hooks.dial = [this](Multiaddr address, TimePoint deadline) {
     return dial_bootstrap(std::move(address), deadline);
   };
-  hooks.connected_peers = [this] { return keeper_.manager().counts().connected; };
+  // Neighbours are no way into the network at large.
+  hooks.connected_peers = [this] {
+    const auto counts = keeper_.manager().counts();
+    return counts.connected - counts.neighbours;
+  };
   hooks.is_connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
   auto source = std::make_unique<discovery::BootstrapSource>(runtime_, id(), std::move(hooks),
                                                              options_.bootstrap);

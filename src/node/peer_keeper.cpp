@@ -305,10 +305,10 @@ WallTime PeerKeeper::civil_now() const { return runtime_.wall_now(); }
 swarm::Moment PeerKeeper::moment() const { return {runtime_.now(), runtime_.wall_now()}; }
 void PeerKeeper::wake() { signal_->notify(); }
 
-// --------------------------------------------------------------- transfers, and what is shared
+// ------------------------------------------------------------------- transfers and neighbours
 
-void PeerKeeper::set_shares(const PeerId& peer, bool shares) {
-  if (manager_->set_shares(peer, shares)) wake();
+void PeerKeeper::set_neighbour(const PeerId& peer, bool neighbour) {
+  if (manager_->set_neighbour(peer, neighbour)) wake();
 }
 
 void PeerKeeper::transfer_began(const PeerId& peer, transfer::TransferDirection direction) {

@@ -60,8 +60,8 @@ class PeerKeeper final : public transfer::PeerNotes {
   void note(const PeerId& peer, peers::ReputationEvent event);
   /// Other limits from now on.
   void configure(swarm::ManagerConfig config);
-  /// Whether it lists something to us, or we to it.
-  void set_shares(const PeerId& peer, bool shares);
+  /// As ConnectionManager::set_neighbour().
+  void set_neighbour(const PeerId& peer, bool neighbour);
   /// The network may have come back.
   void retry_now();
 

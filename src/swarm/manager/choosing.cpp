@@ -69,7 +69,8 @@ std::optional<ConnectionManager::Choice> ConnectionManager::choose(const Tally& 
     if (near_wanted) {
       if (auto local = choose_local(tally, now)) return local;
     }
-    if (veterans_missing(tally, tally.outbound + tally.dials + (wanted ? 1 : 0))) {
+    if ((wanted || only_veterans) &&
+        veterans_missing(tally, tally.outbound + tally.dials + (wanted ? 1 : 0))) {
       if (auto veteran = choose_veteran(tally, now)) return veteran;
     }
     if (wanted) {

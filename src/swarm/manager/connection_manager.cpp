@@ -1,11 +1,9 @@
 #include "swarm/manager/connection_manager.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/check.hpp"
-#include "peers/access_rule.hpp"
 
 namespace warren::swarm {
 namespace {
@@ -63,7 +61,6 @@ ManagerConfig ManagerConfig::of(Profile profile) {
     case Profile::kBridge:
       config.target_peers = 64;
       config.max_peers = 128;
-      config.neighbours_max = 256;
       break;
   }
   return config;
@@ -259,11 +256,10 @@ void ConnectionManager::unprotect(const PeerId& peer) {
   dirty_ = true;
 }
 
-bool ConnectionManager::set_shares(const PeerId& peer, bool shares) {
+bool ConnectionManager::set_neighbour(const PeerId& peer, bool neighbour) {
   const auto found = links_.find(peer);
   if (found == links_.end()) return false;
-  const bool now = shares && peers::is_on_lan(found->second.remote);
-  if (std::exchange(found->second.shares, now) == now) return false;
+  if (std::exchange(found->second.near, neighbour) == neighbour) return false;
   mark_neighbours();
   return true;
 }
@@ -334,7 +330,7 @@ void ConnectionManager::check_invariants() const {
   WARREN_CHECK(counts().neighbours <= config_.neighbours_max);
   for (const auto& [peer, link] : links_) {
     WARREN_CHECK(peer != self_);
-    WARREN_CHECK(!link.neighbour || link.shares);
+    WARREN_CHECK(!link.neighbour || link.near);
     WARREN_CHECK(link.useful >= 0);
     WARREN_CHECK(link.serial <= serial_);
     WARREN_CHECK(!link.feeler || link.outbound);
@@ -498,7 +494,7 @@ void ConnectionManager::set_wake(const Tally& tally, Moment now) {
   const std::size_t have = tally.connected + tally.dials;
   TimePoint wake = feeler_due_.value_or(kNever);
   if (anchors_changed_) wake = std::min(wake, anchors_due_);
-  if (tally.connected > surplus_from() || tally.connected > config_.high_water) {
+  if (tally.connected > surplus_from() || tally.connected + tally.neighbours > config_.high_water) {
     for (const auto& [peer, link] : links_) {
       const TimePoint over = link.since + config_.grace;
       if (!link.leaving && !link.exempt && over > now.steady) wake = std::min(wake, over);

@@ -143,9 +143,9 @@ class ConnectionManager {
   /// It must not be let go while anyone holds a protection of it: a running transfer. Counted.
   void protect(const PeerId& peer);
   void unprotect(const PeerId& peer);
-  /// Whether a connected peer lists something to us, or we to it. On the local network it is a
-  /// neighbour then, until it says otherwise or goes. Returns whether that was not known.
-  bool set_shares(const PeerId& peer, bool shares);
+  /// Whether a connected peer is on the local network, and lists something to us or we to it: it is
+  /// a neighbour then, until this is said otherwise or it goes. Returns whether that was not known.
+  bool set_neighbour(const PeerId& peer, bool neighbour);
   /// It gave us `bytes` of verified data, or used `bytes` of ours: worth keeping.
   void was_useful(const PeerId& peer, std::uint64_t bytes, Moment now);
 
@@ -192,7 +192,7 @@ class ConnectionManager {
     bool feeler = false;        ///< To be closed as soon as nothing needs it.
     bool veteran = false;       ///< Dialled because it has been proven for long.
     bool leaving = false;       ///< next() said so; disconnected() is to come.
-    bool shares = false;        ///< On the local network, and lists something or is listed to.
+    bool near = false;          ///< set_neighbour() says so.
     bool neighbour = false;     ///< One of the first `neighbours_max` of these.
     bool exempt = false;        ///< Protected, pinned, kept or a neighbour: never let go.
     bool said_goodbye = false;  ///< Its end is no loss to repair.
@@ -210,8 +210,9 @@ class ConnectionManager {
     TimePoint ended{};  ///< Of one that succeeded.
   };
   /// What is there, counted anew whenever something has happened: some hundred links at most.
-  /// Neighbours are not in it.
+  /// Neighbours are in none of the other numbers.
   struct Tally {
+    std::size_t neighbours = 0;
     std::size_t connected = 0;  ///< Not leaving.
     std::size_t settled = 0;    ///< Of these, exempt ones and those whose grace is over.
     std::size_t outbound = 0;   ///< Not leaving, no feelers.

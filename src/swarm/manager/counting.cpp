@@ -38,15 +38,15 @@ bool ConnectionManager::is_veteran(const PeerId& peer, const Link& link) const {
 std::size_t ConnectionManager::surplus_from() const { return target() + config_.surplus_max; }
 
 void ConnectionManager::mark_neighbours() {
-  std::vector<std::pair<std::uint64_t, LinkMap::iterator>> sharing;
+  std::vector<std::pair<std::uint64_t, LinkMap::iterator>> near;
   for (auto link = links_.begin(); link != links_.end(); ++link) {
-    if (link->second.shares) sharing.emplace_back(link->second.serial, link);
+    if (link->second.near) near.emplace_back(link->second.serial, link);
     if (!std::exchange(link->second.neighbour, false)) continue;
     changed_.insert(link->first);
   }
-  std::ranges::sort(sharing, {}, [](const auto& entry) { return entry.first; });
-  if (sharing.size() > config_.neighbours_max) sharing.resize(config_.neighbours_max);
-  for (const auto& [serial, link] : sharing) {
+  std::ranges::sort(near, {}, [](const auto& entry) { return entry.first; });
+  if (near.size() > config_.neighbours_max) near.resize(config_.neighbours_max);
+  for (const auto& [serial, link] : near) {
     link->second.neighbour = true;
     changed_.insert(link->first);
   }
@@ -56,7 +56,11 @@ void ConnectionManager::mark_neighbours() {
 ConnectionManager::Tally ConnectionManager::count(Moment now) const {
   Tally tally;
   for (const auto& [peer, link] : links_) {
-    if (link.leaving || link.neighbour) continue;
+    if (link.leaving) continue;
+    if (link.neighbour) {
+      ++tally.neighbours;
+      continue;
+    }
     const bool counts_for_network = link.group.kind != peers::NetworkGroup::Kind::kLocal;
     ++tally.connected;
     if (local_.contains(peer)) ++tally.near;

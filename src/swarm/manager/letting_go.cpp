@@ -234,8 +234,9 @@ ConnectionManager::LinkMap::iterator ConnectionManager::who_makes_way(const Pass
 }
 
 void ConnectionManager::keep_water(Pass& pass) {
-  if (pass.tally.connected <= config_.high_water) return;
-  while (pass.tally.connected > config_.low_water && let_one_go(pass)) {
+  const auto all = [&pass] { return pass.tally.connected + pass.tally.neighbours; };
+  if (all() <= config_.high_water) return;
+  while (all() > config_.low_water && let_one_go(pass)) {
   }
 }
 

@@ -11,8 +11,8 @@ namespace warren::swarm {
 namespace {
 
 using ::testing::Each;
+using ::testing::Ge;
 using ::testing::IsEmpty;
-using ::testing::Le;
 using testing::peer_id;
 using testing::Rig;
 using ::testing::SizeIs;
@@ -44,7 +44,8 @@ class Neighbours : public ::testing::Test {
       for (const Rig::Done& done : {rig.settle(), rig.run(100ms)}) {
         all.dialled.insert(all.dialled.end(), done.dialled.begin(), done.dialled.end());
         all.closed.insert(all.closed.end(), done.closed.begin(), done.closed.end());
-        for (const std::uint32_t peer : done.dialled) rig.manager().set_shares(peer_id(peer), true);
+        for (const std::uint32_t peer : done.dialled)
+          rig.manager().set_neighbour(peer_id(peer), true);
       }
     }
     return all;
@@ -71,7 +72,7 @@ TEST_F(Neighbours, WhereNothingIsSharedTheTargetHolds) {
 TEST_F(Neighbours, WhoStopsSharingIsOneOfMany) {
   hear(1, 12);
   run_sharing(10s);
-  for (std::uint32_t i = 1; i <= 12; ++i) rig.manager().set_shares(peer_id(i), false);
+  for (std::uint32_t i = 1; i <= 12; ++i) rig.manager().set_neighbour(peer_id(i), false);
   rig.run(1min);
   EXPECT_EQ(rig.manager().counts().neighbours, 0u);
   EXPECT_LE(rig.manager().counts().connected, 6u);
@@ -96,18 +97,32 @@ TEST_F(Neighbours, OneThatIsHeardOfIsDialledByWhoHasEnoughPeers) {
   rig.pass(1s);
   const Rig::Done done = rig.settle();
   EXPECT_THAT(done.dialled, SizeIs(1)) << "a quarter of the target";
-  rig.manager().set_shares(peer_id(done.dialled.front()), true);
+  rig.manager().set_neighbour(peer_id(done.dialled.front()), true);
   EXPECT_THAT(rig.settle().dialled, SizeIs(1)) << "the first is a neighbour now";
 }
 
-TEST_F(Neighbours, OnlyThoseOfTheLocalNetwork) {
-  for (std::uint32_t i = 1; i <= 8; ++i) {
-    rig.inbound(i, i);
-    EXPECT_FALSE(rig.manager().set_shares(peer_id(i), true));
-  }
+TEST_F(Neighbours, LookingForThemDialsNobodyElse) {
+  for (std::uint32_t i = 1; i <= 4; ++i) rig.prove(i, i, 24h);
+  for (std::uint32_t i = 5; i <= 8; ++i) rig.inbound(i, i);
   rig.run(1min);
-  EXPECT_EQ(rig.manager().counts().neighbours, 0u);
-  EXPECT_LE(rig.manager().counts().connected, 6u);
+  const std::size_t chosen = rig.manager().counts().outbound;
+  hear(11, 13);
+  rig.pass(1s);
+  EXPECT_THAT(rig.settle().dialled, Each(Ge(11u)));
+  EXPECT_EQ(rig.manager().counts().outbound, chosen + 1);
+}
+
+TEST_F(Neighbours, AllConnectionsAreAboutThemToo) {
+  ManagerConfig config = small();
+  config.high_water = 12;
+  config.low_water = 11;
+  rig.manager().configure(config);
+  hear(1, 9);
+  run_sharing(10s);
+  for (std::uint32_t i = 21; i <= 24; ++i) rig.inbound(i, i);
+  rig.run(1min);
+  EXPECT_EQ(rig.manager().counts().neighbours, 9u);
+  EXPECT_EQ(rig.manager().counts().connected, 11u);
 }
 
 TEST_F(Neighbours, OneWhoIsToldToGoStaysWhenItTurnsOutToShare) {
@@ -115,7 +130,7 @@ TEST_F(Neighbours, OneWhoIsToldToGoStaysWhenItTurnsOutToShare) {
   rig.inbound(9);
   // The worst one is to go: let it be the newcomer, which has just said what it has.
   ASSERT_FALSE(rig.manager().next(rig.now()).empty());
-  rig.manager().set_shares(peer_id(9), true);
+  rig.manager().set_neighbour(peer_id(9), true);
   EXPECT_FALSE(rig.manager().confirm_closing(peer_id(9), rig.now()));
 }
 
@@ -124,7 +139,7 @@ TEST_F(Neighbours, SoManyAndNoMore) {
   config.neighbours_max = 5;
   rig.manager().configure(config);
   for (std::uint32_t i = 1; i <= 8; ++i) rig.inbound(i);
-  for (std::uint32_t i = 1; i <= 8; ++i) rig.manager().set_shares(peer_id(i), true);
+  for (std::uint32_t i = 1; i <= 8; ++i) rig.manager().set_neighbour(peer_id(i), true);
   rig.next();
   EXPECT_EQ(rig.manager().counts().neighbours, 5u);
   // One goes: the next one that shares takes its place.

@@ -90,12 +90,12 @@ class Operations {
         manager.configure(config_);
         break;
       case 16: {
-        const bool shares = below(2) == 1;
-        manager.set_shares(id, shares);
-        if (shares && linked_.contains(who) && network_of(who) == 0) {
-          sharing_.insert(who);
+        const bool neighbour = below(2) == 1;
+        manager.set_neighbour(id, neighbour);
+        if (neighbour && linked_.contains(who)) {
+          neighbours_.insert(who);
         } else {
-          sharing_.erase(who);
+          neighbours_.erase(who);
         }
         break;
       }
@@ -106,7 +106,7 @@ class Operations {
   void disconnect(std::uint32_t who) {
     linked_.erase(who);
     leaving_.erase(who);
-    sharing_.erase(who);
+    neighbours_.erase(who);
     rig_.disconnect(who);
   }
 
@@ -147,7 +147,7 @@ class Operations {
   bool is_exempt(std::uint32_t who) const {
     const auto protections = protections_.find(who);
     if (protections != protections_.end() && protections->second > 0) return true;
-    if (sharing_.contains(who) && config_.neighbours_max > 0) return true;
+    if (neighbours_.contains(who) && config_.neighbours_max > 0) return true;
     const peers::Peer* known = book().find(peer_id(who));
     return known != nullptr && (known->kept || known->pinned);
   }
@@ -208,7 +208,7 @@ class Operations {
   std::set<std::uint32_t> linked_;
   std::set<std::uint32_t> leaving_;
   std::set<std::uint32_t> dials_;
-  std::set<std::uint32_t> sharing_;  ///< Linked ones of the local network.
+  std::set<std::uint32_t> neighbours_;
   std::map<std::uint32_t, std::uint32_t> protections_;
 };
 
