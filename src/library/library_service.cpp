@@ -292,6 +292,14 @@ std::optional<EntryView> LibraryService::find(std::string_view id) const {
   return EntryView{*view->entry, folder->second.settings.path, view->work, problem_of(*view)};
 }
 
+std::string_view LibraryService::expected(std::string_view id) const {
+  for (const auto& [number, folder] : folders_) {
+    const auto& versions = folder.settings.expected;
+    if (const auto found = versions.find(id); found != versions.end()) return found->second;
+  }
+  return {};
+}
+
 const FolderSettings* LibraryService::settings_around(std::string_view directory) const {
   for (const auto& [id, folder] : folders_) {
     const std::string& path = folder.settings.path;

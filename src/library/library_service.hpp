@@ -81,6 +81,9 @@ class LibraryService {
   /// In order of id. Errors: kNotFound.
   Result<std::vector<EntryView>> entries(std::string_view path) const;
   std::optional<EntryView> find(std::string_view id) const;
+  /// The version that a folder asks for of the entry `id`, the first one that does; empty: none.
+  /// Valid until the core thread goes on.
+  std::string_view expected(std::string_view id) const;
   /// Of the folder that is `directory` or has it inside; null: none does. Valid until the core
   /// thread goes on.
   const FolderSettings* settings_around(std::string_view directory) const;

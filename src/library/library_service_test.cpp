@@ -407,6 +407,24 @@ TEST_F(LibraryServiceTest, ANameOfTwoFoldersIsOfTheOther) {
   EXPECT_TRUE(is_ready("a"));
 }
 
+TEST_F(LibraryServiceTest, TheFirstFolderThatAsksForAVersionSaysWhichIsExpected) {
+  disk_.make_folder("more");
+  start();
+  add();
+  add("more");
+  EXPECT_EQ(service_->expected("a"), "");
+  const auto expect = [this](std::size_t folder, std::string version) {
+    FolderSettings settings = service_->folders()[folder].folder.settings;
+    settings.expected = {{"a", std::move(version)}};
+    EXPECT_TRUE(run(service_->change_folder(std::move(settings))));
+  };
+  expect(1, "2");
+  EXPECT_EQ(service_->expected("a"), "2");
+  EXPECT_EQ(service_->expected("b"), "");
+  expect(0, "1");
+  EXPECT_EQ(service_->expected("a"), "1");
+}
+
 TEST_F(LibraryServiceTest, AnotherAudienceIsAnotherEpochAndLeaksNothing) {
   disk_.write("things/a/f", "1");
   start();
