@@ -77,6 +77,12 @@ bool topic_matches(std::string_view pattern, std::string_view topic) {
   return glob_matches(pattern, topic);
 }
 
+bool matches_any(const std::vector<std::string>& patterns, std::string_view topic) {
+  return std::ranges::any_of(patterns, [topic](const std::string& pattern) {
+    return pattern.empty() || topic_matches(pattern, topic);
+  });
+}
+
 bool name_matches(std::string_view pattern, std::string_view text) {
   const std::string wanted = lower(pattern);
   const std::string given = lower(text);

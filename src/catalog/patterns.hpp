@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -15,6 +16,8 @@ namespace warren::catalog {
 Result<> check_topic_pattern(std::string_view pattern);
 /// `pattern` has passed check_topic_pattern().
 bool topic_matches(std::string_view pattern, std::string_view topic);
+/// Whether one of `patterns` does. One that is empty matches every topic.
+bool matches_any(const std::vector<std::string>& patterns, std::string_view topic);
 
 /// Whether `pattern` is in `text`; with '*' (any run of characters) or '?' (any one) in it, whether
 /// it is all of `text`.

@@ -21,6 +21,14 @@ TEST(Patterns, TopicsAreExactBelowEndingOrAny) {
   EXPECT_FALSE(topic_matches("weather", ""));
 }
 
+TEST(Patterns, OneOfSeveralIsEnoughAndAnEmptyOneMatchesAll) {
+  EXPECT_TRUE(matches_any({"games", "weather/*"}, "weather/alps"));
+  EXPECT_FALSE(matches_any({"games", "weather/*"}, "news"));
+  EXPECT_FALSE(matches_any({}, "news"));
+  EXPECT_TRUE(matches_any({"games", ""}, "news"));
+  EXPECT_TRUE(matches_any({""}, ""));
+}
+
 TEST(Patterns, ATopicPatternIsATopicWithStars) {
   for (const char* good : {"weather", "weather/*", "*/papers", "*", "a*b/c"}) {
     EXPECT_TRUE(check_topic_pattern(good)) << good;
