@@ -105,9 +105,7 @@ awaitable<Result<PruneReport>> Node::prune(PruneOptions options) {
   WARREN_CO_TRY(std::vector<std::string> patterns, co_await replicator_->patterns());
   PruneHooks hooks;
   hooks.wanted = [patterns = std::move(patterns)](std::string_view topic) {
-    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-      return pattern.empty() || catalog::topic_matches(pattern, topic);
-    });
+    return catalog::matches_any(patterns, topic);
   };
   hooks.connected = [this](const PeerId& peer) { return swarm_.is_connected(peer); };
   const std::string set = replicator_->view().settings.folder;
@@ -119,11 +117,7 @@ awaitable<Result<PruneReport>> Node::prune(PruneOptions options) {
 }
 
 std::string Node::expected_version(std::string_view entry) const {
-  for (const library::FolderView& view : libraries_->folders()) {
-    const auto& expected = view.folder.settings.expected;
-    if (const auto found = expected.find(entry); found != expected.end()) return found->second;
-  }
-  return {};
+  return std::string(libraries_->expected(entry));
 }
 
 /// The library that a person means; without a name the only one, if there is one.

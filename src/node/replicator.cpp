@@ -109,8 +109,9 @@ awaitable<void> Replicator::run() {
   Duration again{};  // What was postponed is looked at sooner, and less and less often.
   for (;;) {
     TimePoint next = kNever;
-    co_await find_library();
-    if (view_.settings.mode != catalog::Mode::kProxy) {
+    if (view_.settings.mode == catalog::Mode::kProxy) {
+      co_await find_library();
+    } else {
       postponed_ = false;
       ++passes_;
       const auto passed = co_await pass(generation_);
@@ -134,6 +135,9 @@ awaitable<void> Replicator::run() {
 awaitable<Result<>> Replicator::pass(std::uint64_t generation) {
   WARREN_CO_TRY(const library::Folder folder, co_await library_folder());
   WARREN_CO_TRY(const std::vector<std::string> wanted, co_await patterns());
+  // What ended the last pass is over; this one may take hours.
+  problem_ = Reason::kNone;
+  view_.problem.clear();
   for (const std::string& pattern : wanted) {
     std::string after;
     for (;;) {
@@ -163,10 +167,7 @@ awaitable<Result<>> Replicator::update_outdated(const std::vector<std::string>& 
                   co_await runtime::run(runtime_.pool(), std::move(look)));
     for (Outdated& each : page) {
       after = each.replica.id;
-      const bool is_wanted = std::ranges::any_of(wanted, [&](const std::string& pattern) {
-        return pattern.empty() || catalog::topic_matches(pattern, each.listing.topic);
-      });
-      if (!is_wanted) continue;
+      if (!catalog::matches_any(wanted, each.listing.topic)) continue;
       WARREN_CO_TRY_VOID(co_await update(std::move(each), folder, generation));
       if (generation != generation_) co_return Result<>{};
     }
@@ -232,7 +233,11 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
   if (!done) {
     note_try(id, root);
     auto make = [&path = beside.settings.path] { return ensure_directory(path); };
-    WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(make)));
+    const auto made = co_await runtime::run(runtime_.pool(), std::move(make));
+    if (!made) {
+      not_begun(id, made.error());
+      co_return Result<>{};
+    }
     view_.fetching = id;
     EntryChoice choice{what.listing, {what.replica.peer}};
     const bool fetched = co_await fetch(std::move(choice), beside, generation);
@@ -249,8 +254,12 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
       if (untouched) WARREN_TRY_VOID(exchange_paths(fresh, entry));
       return untouched;
     };
-    WARREN_CO_TRY(const bool swapped, co_await runtime::run(runtime_.pool(), std::move(swap)));
-    if (!swapped) co_return postpone(id, Reason::kConflict);
+    const auto swapped = co_await runtime::run(runtime_.pool(), std::move(swap));
+    if (!swapped) {
+      log::warn("node", "{} is not updated: {}", escape_for_display(id), swapped.error().message());
+      co_return postpone(id, reason_of(swapped.error()));
+    }
+    if (!*swapped) co_return postpone(id, Reason::kConflict);
     ++view_.fetched;
   }
   auto finish = [&]() -> Result<> {
@@ -263,8 +272,9 @@ awaitable<Result<>> Replicator::update(catalog::CatalogStore::Outdated what, lib
 
 awaitable<Result<library::Folder>> Replicator::library_folder() {
   auto make = [path = view_.settings.folder] { return ensure_directory(path); };
-  WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), std::move(make)));
+  const auto made = co_await runtime::run(runtime_.pool(), std::move(make));
   co_await find_library();
+  WARREN_CO_TRY_VOID(made);
   for (const library::FolderView& view : libraries_.folders()) {
     if (view.folder.settings.path == library_) co_return view.folder;
   }
@@ -350,6 +360,12 @@ void Replicator::note_failure(const std::string& id, Reason reason) {
   if (tried != tried_.end()) tried->second.reason = reason;
 }
 
+void Replicator::not_begun(const std::string& id, const Error& error) {
+  ++view_.failed;
+  note_failure(id, reason_of(error));
+  log::warn("node", "{} is not fetched: {}", escape_for_display(id), error.message());
+}
+
 /// Entries of peers that are away come when these do.
 bool Replicator::may_ask(const std::vector<PeerId>& peers) const {
   return std::ranges::any_of(peers, [this](const PeerId& peer) {
@@ -372,9 +388,7 @@ awaitable<bool> Replicator::fetch(EntryChoice choice, library::Folder folder,
   left_.erase(id);
   const auto begun = co_await hooks_.fetch(std::move(choice), std::move(folder));
   if (!begun) {
-    ++view_.failed;
-    note_failure(id, reason_of(begun.error()));
-    log::warn("node", "{} is not fetched: {}", escape_for_display(id), begun.error().message());
+    not_begun(id, begun.error());
     co_return false;
   }
   const Result<> done = co_await follow(*begun, generation);

@@ -75,6 +75,7 @@ class Replicator {
   bool was_tried(const std::string& id, const Cid& root);
   void note_try(const std::string& id, const Cid& root);
   void note_failure(const std::string& id, catalog::Reason reason);
+  void not_begun(const std::string& id, const Error& error);
   bool may_ask(const std::vector<PeerId>& peers) const;
   catalog::Reason why_not_asked(const std::vector<PeerId>& peers) const;
 

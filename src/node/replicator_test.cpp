@@ -95,10 +95,10 @@ class ReplicatorTest : public ::testing::Test {
   }
   const ReplicatorView& view() const { return b_.node->replication(); }
   std::vector<transfer::Progress> transfers() { return b_.node->transfers().list(); }
-  void set_mode(catalog::Mode mode) {
+  void set_mode(catalog::Mode mode, const std::string& folder = "replica") {
     NodeSettings settings;
     settings.bandwidth = bandwidth_;
-    settings.replication = {mode, b_.folder.path() + "/replica"};
+    settings.replication = {mode, b_.folder.path() + "/" + folder};
     static_cast<void>(sim::run(world_, b_.node->reconfigure(std::move(settings))));
   }
   /// So slow that it can be seen on its way.
@@ -220,6 +220,47 @@ TEST_F(ReplicatorTest, WhatFailsIsTriedAgainLessAndLessOften) {
   EXPECT_LE(view().failed, 5u) << "after 5, 10, 20, 40 minutes";
   fs::remove(replica("rain"));
   EXPECT_TRUE(comes("rain", "drops", 6h));
+}
+
+TEST_F(ReplicatorTest, AProblemThatIsMendedIsNoReasonWhileThePassGoesOn) {
+  subscribe("weather/*");
+  b_.folder.write("blocked", "in the way");
+  set_mode(catalog::Mode::kSelective, "blocked/replica");
+  connect();
+  publish("rain", std::string(8u << 20, 'r'));
+  publish("snow", "flakes");
+  ASSERT_TRUE(run_until([&] { return missing_here().items.size() == 2; }));
+  EXPECT_FALSE(view().problem.empty());
+  EXPECT_NE(missing_here().items[1].reason, catalog::Reason::kNone);
+  slow_down(64u << 10);
+  fs::remove(b_.folder.path() + "/blocked");
+  ASSERT_TRUE(run_until([&] { return view().fetching == "rain"; }, 10min));
+  EXPECT_EQ(view().problem, "");
+  world_.run_for(10s);
+  ASSERT_EQ(view().fetching, "rain");
+  ASSERT_EQ(missing_here().items.size(), 2u);
+  EXPECT_EQ(missing_here().items[1].reason, catalog::Reason::kNone);
+}
+
+TEST_F(ReplicatorTest, AnUpdateThatCannotBePutDownKeepsNothingElseBack) {
+  subscribe("weather/*");
+  connect();
+  publish("rain", "drops");
+  ASSERT_TRUE(comes("rain", "drops"));
+  ASSERT_TRUE(run_until([&] { return is_ready("rain"); }));
+  // Where updates are put first.
+  b_.folder.write("replica/.warren-new", "in the way");
+  publish("rain", "more drops", "2");
+  ASSERT_TRUE(run_until([&] { return view().failed == 1; }, 10min));
+  publish("snow", "flakes");
+  ASSERT_TRUE(comes("snow", "flakes"));
+  EXPECT_EQ(view().problem, "");
+  ASSERT_TRUE(run_until([&] { return missing_here().need.count == 1; }));
+  ASSERT_EQ(missing_here().items.size(), 1u);
+  EXPECT_EQ(missing_here().items[0].id, "rain");
+  EXPECT_EQ(missing_here().items[0].reason, catalog::Reason::kError);
+  fs::remove(replica(".warren-new"));
+  EXPECT_TRUE(comes("rain", "more drops", 1h));
 }
 
 TEST_F(ReplicatorTest, OneEntryIsFetchedAtATimeAndNoneTwice) {

@@ -1,6 +1,5 @@
 #include "node/sync_status.hpp"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -50,9 +49,7 @@ Claim SyncStatus::claim(const library::Listing& listing, const std::vector<std::
   const auto transfer = transfers.find(*listing.root);
   const bool under_way = transfer != transfers.end();
   const bool by_hand = under_way && transfer->second.priority == transfer::Priority::kUser;
-  const bool matches = std::ranges::any_of(patterns, [&](const std::string& pattern) {
-    return pattern.empty() || catalog::topic_matches(pattern, listing.topic);
-  });
+  const bool matches = catalog::matches_any(patterns, listing.topic);
   // A library that expects another version does not want this one.
   const std::string expected = matches ? expected_(listing.id) : std::string();
   const bool by_mode = matches && (expected.empty() || expected == listing.version);
