@@ -3,6 +3,7 @@
 // those of others; catalog_needs.cpp: what each lacks of the other; catalog_own.cpp: what this node
 // has itself. Internal to the module.
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "catalog/subscriber.hpp"
 #include "discovery/exchange/allowances.hpp"
 #include "runtime/task_group.hpp"
+#include "runtime/wait_list.hpp"
 #include "transport/frame_io.hpp"
 
 namespace warren::catalog {
@@ -59,6 +61,7 @@ class CatalogService::Driver {
     std::unique_ptr<runtime::Signal> wake;  ///< It may be there again.
     std::optional<Subscriber> subscriber;   ///< While a stream is open.
     TellingPtr telling;                     ///< From the HelloAck on.
+    TimePoint not_before{};                 ///< Of the telling before.
   };
   /// What a peer lists to us, asked for in the order of ids.
   struct Lookup {
@@ -104,9 +107,12 @@ class CatalogService::Driver {
   static void end_telling(Follow& follow);
   awaitable<void> tell_needs(PeerId peer, TellingPtr telling);
   awaitable<Result<>> tell_need(PeerId peer, TellingPtr telling);
-  awaitable<Result<NeedBuilder>> reckon(PeerId peer);
+  TimePoint turn_of(const TellingPtr& telling) const;
+  void end_turn(const TellingPtr& telling);
+  awaitable<Result<NeedBuilder>> reckon(PeerId peer, TellingPtr telling);
   awaitable<Result<>> answer_need(Session& session, NeedReport report);
   awaitable<Result<NeedAnswer>> judge(SessionPtr subscription, const NeedReport& report);
+  awaitable<Result<NeedAnswer>> judge_each(SessionPtr subscription, const NeedReport& report);
   awaitable<Result<const Listing*>> look_up(Lookup& lookup, std::string_view id);
   SessionPtr subscription_of(const PeerId& peer) const;
   const Subscriber* complete_subscriber_of(const PeerId& peer) const;
@@ -151,6 +157,11 @@ class CatalogService::Driver {
   std::uint64_t session_serial_ = 0;
   discovery::Allowances<PeerId> askers_;
   discovery::Allowances<PeerId> reporters_;
+  std::deque<TellingPtr> reckoners_;  ///< Who reckons or is the next to, and who comes after it.
+  WorkPace reckoning_;
+  bool judges_ = false;  ///< One is being judged.
+  runtime::WaitList to_judge_;
+  WorkPace judging_;
   std::unique_ptr<runtime::Signal> own_changed_;
   runtime::TaskGroup tasks_;  // Last.
 };

@@ -37,46 +37,66 @@ void CatalogService::Driver::begin_telling(const PeerId& peer, Follow& follow) {
   if (!hooks_.wants) return;
   const std::vector<std::string>& features = follow.subscriber->introduction()->features;
   const bool compares = std::ranges::find(features, kNeedFeature) != features.end();
-  follow.telling = std::make_shared<Telling>(NeedExchange(compares, runtime_.now()),
-                                             runtime_.make_signal(), false);
+  follow.telling = std::make_shared<Telling>(
+      NeedExchange(compares, runtime_.now(), follow.not_before), runtime_.make_signal(), false);
   if (!tasks_.spawn(tell_needs(peer, follow.telling))) follow.telling.reset();
 }
 
 void CatalogService::Driver::end_telling(Follow& follow) {
   if (!follow.telling) return;
+  follow.not_before = follow.telling->exchange.not_before();
   follow.telling->ended = true;
   follow.telling->wake->notify();
   follow.telling.reset();
 }
 
 awaitable<void> CatalogService::Driver::tell_needs(PeerId peer, TellingPtr telling) {
-  while (!telling->ended && !stopping_) {
-    const runtime::Wake woken = co_await telling->wake->wait_until(telling->exchange.next());
-    if (woken == runtime::Wake::kCancelled) co_return;
-    if (telling->ended || stopping_) co_return;
+  for (;;) {
+    const runtime::Wake woken = co_await telling->wake->wait_until(turn_of(telling));
+    if (woken == runtime::Wake::kCancelled || telling->ended || stopping_) break;
     if (runtime_.now() < telling->exchange.next()) continue;
+    const bool waits = std::ranges::find(reckoners_, telling) != reckoners_.end();
+    if (!waits) reckoners_.push_back(telling);
+    if (runtime_.now() < turn_of(telling)) continue;
     const auto told = co_await tell_need(peer, telling);
     telling->exchange.check_invariants();
     if (!told) log::debug("catalog", "{}: {}", peer.to_string(), told.error().message());
-    if (telling->exchange.disagreement().is_news(runtime_.now())) {
+    if (telling->exchange.disagreement().is_news()) {
       log::warn("catalog",
                 "{} reckons otherwise than this node what is missing here of its entries: 'warren "
                 "sync status' shows it",
                 peer.to_string());
     }
   }
+  end_turn(telling);
+}
+
+/// When it may reckon, kNever: after others. One at a time, those that are due in their order.
+TimePoint CatalogService::Driver::turn_of(const TellingPtr& telling) const {
+  const TimePoint due = telling->exchange.next();
+  const auto place = std::ranges::find(reckoners_, telling);
+  if (place == reckoners_.end()) return due;
+  return place == reckoners_.begin() ? std::max(due, reckoning_.next()) : kNever;
+}
+
+void CatalogService::Driver::end_turn(const TellingPtr& telling) {
+  std::erase(reckoners_, telling);
+  if (!reckoners_.empty()) reckoners_.front()->wake->notify();
 }
 
 awaitable<Result<>> CatalogService::Driver::tell_need(PeerId peer, TellingPtr telling) {
   NeedExchange& exchange = telling->exchange;
   const TimePoint begun = runtime_.now();
-  exchange.begin();
-  auto reckoned = co_await reckon(peer);
+  exchange.begin(begun);
+  auto reckoned = co_await reckon(peer, telling);
+  const TimePoint done = runtime_.now();
+  reckoning_.took(done - begun, done);
+  end_turn(telling);
   if (!reckoned) {
-    exchange.not_reckoned(runtime_.now());
+    exchange.not_reckoned(done - begun, done);
     co_return fail(reckoned.error());
   }
-  if (!exchange.reckoned(*reckoned, runtime_.now() - begun, runtime_.now())) co_return Result<>{};
+  if (!exchange.reckoned(*reckoned, done - begun, done)) co_return Result<>{};
   if (telling->ended || stopping_) {
     exchange.failed(runtime_.now());
     co_return fail(ErrorCode::kClosed, "the subscription has ended");
@@ -104,8 +124,8 @@ const Subscriber* CatalogService::Driver::complete_subscriber_of(const PeerId& p
   return complete ? &subscriber : nullptr;
 }
 
-/// Errors: kConflict when the set changes meanwhile.
-awaitable<Result<NeedBuilder>> CatalogService::Driver::reckon(PeerId peer) {
+/// Errors: kConflict when the set changes or the subscription ends meanwhile.
+awaitable<Result<NeedBuilder>> CatalogService::Driver::reckon(PeerId peer, TellingPtr telling) {
   const auto changes = [] { return fail(ErrorCode::kConflict, "its set changes at the moment"); };
   const Subscriber* subscriber = complete_subscriber_of(peer);
   if (subscriber == nullptr) co_return changes();
@@ -120,10 +140,11 @@ awaitable<Result<NeedBuilder>> CatalogService::Driver::reckon(PeerId peer) {
       return store_.entries_of(peer, after, most);
     };
     WARREN_CO_TRY(page, co_await runtime::run(runtime_.pool(), std::move(read)));
+    if (telling->ended) co_return changes();
+    subscriber = complete_subscriber_of(peer);
+    if (subscriber == nullptr || subscriber->known().digest != before.digest) co_return changes();
     for (const Listing& listing : page) builder.add(listing, classify(listing));
   } while (page.size() == most);
-  subscriber = complete_subscriber_of(peer);
-  if (subscriber == nullptr || subscriber->known().digest != before.digest) co_return changes();
   co_return builder;
 }
 
@@ -161,7 +182,7 @@ awaitable<Result<>> CatalogService::Driver::answer_need(Session& session, NeedRe
       reported.disagreement.saw(agrees(report.need, answer), differing_ids(report.need, answer),
                                 now);
     }
-    if (reported.disagreement.is_news(now)) {
+    if (reported.disagreement.is_news()) {
       log::warn("catalog",
                 "{} reckons otherwise than this node what it lacks of the entries here: 'warren "
                 "sync status' shows it",
@@ -173,15 +194,36 @@ awaitable<Result<>> CatalogService::Driver::answer_need(Session& session, NeedRe
 
 awaitable<Result<NeedAnswer>> CatalogService::Driver::judge(SessionPtr subscription,
                                                             const NeedReport& report) {
+  const Summary now = published_.summary(subscription->publisher->visitor());
+  if (now.digest != report.listed || now.count != report.count) {
+    NeedAnswer other;
+    other.compared = Compared::kOtherSet;
+    co_return other;
+  }
+  if (!report.wanted.any()) co_return NeedJudge(report).finish();
+  while (judges_) {
+    const runtime::Wake woken = co_await to_judge_.wait_until(kNever);
+    if (woken == runtime::Wake::kCancelled) co_return fail(ErrorCode::kCancelled, "cancelled");
+  }
+  Result<NeedAnswer> answer = NeedAnswer{};
+  const TimePoint begun = runtime_.now();
+  if (begun >= judging_.next() && !subscription->ended) {
+    judges_ = true;
+    answer = co_await judge_each(subscription, report);
+    judges_ = false;
+    judging_.took(runtime_.now() - begun, runtime_.now());
+  }
+  to_judge_.notify_one();
+  co_return answer;
+}
+
+awaitable<Result<NeedAnswer>> CatalogService::Driver::judge_each(SessionPtr subscription,
+                                                                 const NeedReport& report) {
   const peers::Visitor visitor = subscription->publisher->visitor();
   const Summary before = published_.summary(visitor);
   NeedAnswer not_comparable;
-  if (before.digest != report.listed || before.count != report.count) {
-    not_comparable.compared = Compared::kOtherSet;
-    co_return not_comparable;
-  }
+  if (before.digest != report.listed || before.count != report.count) co_return not_comparable;
   NeedJudge judge(report);
-  if (!report.wanted.any()) co_return std::move(judge).finish();
   Lookup lookup{visitor.peer, {}, 0, complete_subscriber_of(visitor.peer) == nullptr};
   const std::size_t most = options_.limits.page_entries_max;
   std::vector<Listing> page;
@@ -196,8 +238,9 @@ awaitable<Result<NeedAnswer>> CatalogService::Driver::judge(SessionPtr subscript
     if (page.size() == most) {
       WARREN_CO_TRY_VOID(co_await runtime_.sleep_for(Duration{}));
     }
+    const bool changed = published_.summary(visitor).digest != before.digest;
+    if (changed || subscription->ended) co_return not_comparable;
   } while (page.size() == most);
-  if (published_.summary(visitor).digest != before.digest) co_return not_comparable;
   co_return std::move(judge).finish();
 }
 
@@ -230,7 +273,7 @@ void put(SyncDirection& direction, const Disagreement& disagreement, TimePoint n
   if (!disagreement.since()) return;
   direction.differs_for = now - *disagreement.since();
   direction.differing = disagreement.ids();
-  if (disagreement.lasts(now)) direction.state = State::kDiffers;
+  if (disagreement.lasts()) direction.state = State::kDiffers;
 }
 
 State state_of(const Need& need, Reason reason, bool current) {

@@ -211,6 +211,106 @@ TEST_F(CatalogNeedsTest, ReportsOfAnotherSetDifferAndTooManyAreRefused) {
   EXPECT_TRUE(a.reports.empty()) << "it spoils what is said of itself, and nothing else";
 }
 
+TEST_F(CatalogNeedsTest, ReckoningForManyTakesATwentiethOfTheTimeAndEachHasItsTurn) {
+  want_all();
+  b.reckoning_time = 1s;
+  std::vector<CatalogNode*> publishers{&a, &add(), &add(), &add()};
+  for (CatalogNode* publisher : publishers) {
+    publisher->put("of " + publisher->id.to_string());
+    connect(b, *publisher);
+  }
+  const auto is_known = [&](CatalogNode* publisher) {
+    return direction(b, *publisher, &PeerSync::here).need.count == 1 &&
+           direction(*publisher, b, &PeerSync::there).need.count == 1;
+  };
+  ASSERT_TRUE(world.run_until([&] { return std::ranges::all_of(publishers, is_known); }, 2min));
+  const int before = b.reckonings;
+  const std::uint64_t reports = b.service->counters().reports;
+  world.run_for(10min);
+  EXPECT_LE(b.reckonings - before, 31) << "of 1 s each";
+  EXPECT_GE(b.reckonings - before, 25);
+  EXPECT_GE(b.service->counters().reports - reports, 4u) << "each has its reason";
+}
+
+TEST_F(CatalogNeedsTest, ASubscriptionThatIsRenewedAgainAndAgainIsNotReckonedMoreOften) {
+  want_all();
+  a.put("one");
+  connect(a, b);
+  ASSERT_TRUE(both_are(State::kSyncing, 1));
+  const int before = b.reckonings;
+  const std::uint64_t subscriptions = b.service->counters().subscriptions;
+  for (int i = 0; i < 60; ++i) {
+    if (!a.trusted.erase(b.id)) a.trusted.insert(b.id);
+    a.service->peer_changed(b.id);
+    world.run_for(1s);
+  }
+  EXPECT_GE(b.service->counters().subscriptions - subscriptions, 50u);
+  EXPECT_LE(b.reckonings - before, 21) << "in 60 s";
+  EXPECT_TRUE(both_are(State::kWaiting, 1, 20s));
+}
+
+TEST_F(CatalogNeedsTest, AWalkEndsWithItsSubscription) {
+  CatalogOptions options;
+  options.limits.page_entries_max = 1;
+  CatalogNode& publisher = add(options);
+  CatalogNode& follower = add(options);
+  std::vector<library::PublishedEntry> many;
+  for (int i = 0; i < 1'000; ++i) many.push_back(fakes::entry(listing(std::to_string(i))));
+  publisher.set.apply(std::move(many), {});
+  int seen = 0;
+  follower.claim = [&seen](const Listing&) -> Claim {
+    ++seen;
+    return {Kind::kMissing, Reason::kNone, 0};
+  };
+  connect(follower, publisher);
+  ASSERT_TRUE(world.run_until([&] { return seen >= 500; }, 1min));
+  follower.swarm->disconnect(publisher.id);
+  world.run_for(10s);
+  EXPECT_LT(seen, 900);
+}
+
+TEST_F(CatalogNeedsTest, JudgingTakesATwentiethOfTheTimeAndIsPutOffBeyond) {
+  CatalogOptions options;
+  options.limits.page_entries_max = 1;  // So it takes 50 us an entry.
+  CatalogNode& publisher = add(options);
+  CatalogNode& follower = add(options);
+  constexpr int kEntries = 6'000;
+  std::vector<library::PublishedEntry> many;
+  for (int i = 0; i < kEntries; ++i) {
+    many.push_back(fakes::entry(listing("entry-" + std::to_string(i))));
+  }
+  follower.set.apply(many, {});
+  publisher.set.apply(std::move(many), {});
+  connect(follower, publisher);
+  const auto has_all = [&](CatalogNode& node, const CatalogNode& other) {
+    const CatalogPeer known = peer_of(node, other);
+    return known.complete && known.theirs.count == kEntries;
+  };
+  for (int i = 0; i < 60 && !has_all(publisher, follower); ++i) world.run_for(1s);
+  ASSERT_TRUE(has_all(publisher, follower) && has_all(follower, publisher));
+  NeedBuilder builder;
+  for (const Listing& each : publisher.set.page(fakes::visitor(2), "", kEntries)) {
+    builder.add(each, {Kind::kHeld, Reason::kNone, 0});
+  }
+  const Bytes report = encode_message(builder.report());
+  int compared = 0;
+  int put_off = 0;
+  const TimePoint begun = world.now();
+  for (int i = 0; i < 30; ++i) {
+    const auto answer = sim::run(world, say(follower, publisher.id, report));
+    ASSERT_TRUE(answer) << answer.error().message();
+    const auto message = decode_message(*answer, {});
+    ASSERT_TRUE(message && std::holds_alternative<NeedAnswer>(*message));
+    const auto how = std::get<NeedAnswer>(*message).compared;
+    ++(how == NeedAnswer::Compared::kSameSet ? compared : put_off);
+    world.run_for(2s);
+  }
+  EXPECT_LE(compared, 14) << "0.3 s each in " << (world.now() - begun) / 1s << " s, 1 s at once";
+  EXPECT_GE(compared, 8);
+  EXPECT_EQ(compared + put_off, 30);
+  EXPECT_FALSE(direction(publisher, follower, &PeerSync::there).differs_for);
+}
+
 TEST_F(CatalogNeedsTest, ThousandsOfEntriesAreComparedPageByPage) {
   want_all();
   std::vector<library::PublishedEntry> many;

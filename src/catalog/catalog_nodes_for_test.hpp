@@ -47,6 +47,10 @@ struct CatalogNode : Node {
             .wants = [this] { return wants(); }};
   }
   awaitable<Result<Classify>> wants() {
+    ++reckonings;
+    if (reckoning_time > Duration{}) {
+      WARREN_CO_TRY_VOID(co_await runtime->sleep_for(reckoning_time));
+    }
     if (!claim) co_return Classify();
     co_return [this](const Listing& each) { return claim(each); };
   }
@@ -66,6 +70,8 @@ struct CatalogNode : Node {
   std::set<PeerId> mute;
   std::set<PeerId> trusted;
   std::function<Claim(const Listing&)> claim;  ///< Unset: it wants nothing.
+  Duration reckoning_time{};
+  int reckonings = 0;
   std::vector<std::pair<PeerId, peers::ReputationEvent>> reports;
   int changes = 0;
   std::map<PeerId, bool> neighbours;  ///< As last told.

@@ -41,6 +41,7 @@ CatalogService::Driver::Driver(swarm::Swarm& swarm, library::Published& publishe
       gate_(std::make_shared<Gate>()),
       askers_(options.limits.queries_per_second, options.limits.queries_burst, kAskersMax),
       reporters_(options.limits.reports_per_second, options.limits.reports_burst, kAskersMax),
+      to_judge_(runtime_),
       own_changed_(runtime_.make_signal()),
       tasks_(runtime_,
              2 * options.limits.subscriptions_max + 2 * options.limits.serve_streams_max + 1) {}

@@ -14,8 +14,12 @@ constexpr Duration kSettleTime = 500ms;
 // seconds.
 constexpr Duration kReportGap = 3s;
 // More when reckoning takes long: it is to take no more than one part in so many of the time.
-constexpr int kLookShare = 20;
+constexpr int kWorkShare = 20;
 constexpr Duration kGapMax = 60s;
+// Small sets of many peers do not wait for each other.
+constexpr Duration kWorkAtOnce = 1s;
+// Beyond, it was a disk or a suspended machine that took so long.
+constexpr Duration kWorkPauseMax = 10min;
 // Of what is not settled; doubles from the least to the most.
 constexpr Duration kRetryMin = 5s;
 constexpr Duration kRetryMax = 20s;
@@ -33,12 +37,24 @@ void Disagreement::saw(bool agree, std::vector<std::string> ids, TimePoint now) 
     return;
   }
   if (!since_) since_ = now;
+  last_ = now;
   ids_ = std::move(ids);
 }
 
-bool Disagreement::lasts(TimePoint now) const { return since_ && now - *since_ > kDiffersTime; }
+bool Disagreement::lasts() const { return since_ && last_ - *since_ > kDiffersTime; }
 
-bool Disagreement::is_news(TimePoint now) { return lasts(now) && !std::exchange(told_, true); }
+bool Disagreement::is_news() { return lasts() && !std::exchange(told_, true); }
+
+TimePoint Disagreement::lasts_at() const {
+  return since_ ? *since_ + kDiffersTime + kSettleTime : kNever;
+}
+
+TimePoint WorkPace::next() const { return paid_ - kWorkShare * kWorkAtOnce; }
+
+void WorkPace::took(Duration took, TimePoint now) {
+  const Duration most = kWorkShare * kWorkAtOnce + kWorkPauseMax;
+  paid_ = std::min(std::max(paid_, now) + kWorkShare * took, now + most);
+}
 
 void NeedExchange::changed(TimePoint now) {
   switch (state_) {
@@ -62,8 +78,9 @@ TimePoint NeedExchange::next() const {
   return kNever;
 }
 
-void NeedExchange::begin() {
+void NeedExchange::begin(TimePoint now) {
   WARREN_CHECK(state_ == State::kDue || state_ == State::kResting);
+  not_before_ = now + kReportGap;
   state_ = State::kReckoning;
 }
 
@@ -80,6 +97,7 @@ bool NeedExchange::reckoned(const NeedBuilder& builder, Duration took, TimePoint
   items_ = builder.items();
   bytes_done_ = builder.bytes_done();
   took_ = took;
+  not_before_ = now + gap();
   report_ = std::move(report);
   if (!compares_ || (compared_ && !disagreement_.since())) {
     rest(now);
@@ -89,11 +107,12 @@ bool NeedExchange::reckoned(const NeedBuilder& builder, Duration took, TimePoint
   return true;
 }
 
-void NeedExchange::not_reckoned(TimePoint now) {
+void NeedExchange::not_reckoned(Duration took, TimePoint now) {
   WARREN_CHECK(state_ == State::kReckoning);
   changed_meanwhile_ = false;
   changed_at_ = now;
-  not_before_ = now + kReportGap;
+  took_ = took;
+  not_before_ = now + gap();
   state_ = State::kDue;
 }
 
@@ -112,14 +131,19 @@ void NeedExchange::failed(TimePoint now) {
   rest(now);
 }
 
+Duration NeedExchange::gap() const {
+  return std::clamp<Duration>(took_ * kWorkShare, kReportGap, kGapMax);
+}
+
 void NeedExchange::rest(TimePoint now) {
-  const Duration gap = std::clamp<Duration>(took_ * kLookShare, kReportGap, kGapMax);
-  not_before_ = now + gap;
+  not_before_ = now + gap();
   again_ = kNever;
-  if (report_->need.count > 0) again_ = now + gap;
+  if (report_->need.count > 0) again_ = not_before_;
   if (compares_ && (!compared_ || disagreement_.since())) {
     const Duration wait = kRetryMin * (1 << std::min(retries_, kRetryDoublings));
-    again_ = now + std::max<Duration>(std::min<Duration>(wait, kRetryMax), gap);
+    again_ = now + std::min<Duration>(wait, kRetryMax);
+    if (disagreement_.lasts_at() > now) again_ = std::min(again_, disagreement_.lasts_at());
+    again_ = std::max(again_, not_before_);
     ++retries_;
   } else {
     retries_ = 0;

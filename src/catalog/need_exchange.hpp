@@ -1,6 +1,6 @@
 #pragma once
-// When a follower reckons what it lacks of one publisher's set and tells it, and since when the two
-// disagree. State machines without I/O.
+// When a follower reckons what it lacks of one publisher's set and tells it, since when the two
+// disagree, and how much of the time that takes. State machines without I/O.
 
 #include <cstdint>
 #include <optional>
@@ -17,17 +17,33 @@ class Disagreement {
  public:
   /// What the last comparison gave. `ids`: on which they differ, when they do.
   void saw(bool agree, std::vector<std::string> ids, TimePoint now);
-  /// For as long that it is an error, and not one of them that heard of a change first.
-  bool lasts(TimePoint now) const;
+  /// Was there still for as long that it is an error, and not one of them that heard of a change
+  /// first.
+  bool lasts() const;
   /// lasts(), the first time that it is asked and true.
-  bool is_news(TimePoint now);
+  bool is_news();
   std::optional<TimePoint> since() const { return since_; }
+  /// A comparison from then on tells whether it lasts.
+  TimePoint lasts_at() const;
   const std::vector<std::string>& ids() const { return ids_; }
 
  private:
   std::optional<TimePoint> since_;
+  TimePoint last_{};  ///< Of the last comparison.
   std::vector<std::string> ids_;
   bool told_ = false;
+};
+
+/// Bounds how much of the time one kind of work takes, whoever it is done for: a twentieth, but the
+/// first second at once. No pause is longer than 10 min.
+class WorkPace {
+ public:
+  /// Nothing is to begin sooner.
+  TimePoint next() const;
+  void took(Duration took, TimePoint now);
+
+ private:
+  TimePoint paid_{};  ///< When what was done is made up for.
 };
 
 /// The follower's side of one subscription.
@@ -40,20 +56,23 @@ class NeedExchange {
     kAsked,      ///< A report is out.
   };
 
-  /// `compares`: the publisher answers reports.
-  NeedExchange(bool compares, TimePoint now) : compares_(compares), changed_at_(now) {}
+  /// `compares`: the publisher answers reports. `not_before`: that of the subscription before.
+  NeedExchange(bool compares, TimePoint now, TimePoint not_before = {})
+      : compares_(compares), changed_at_(now), not_before_(not_before) {}
 
   /// Anything that the need depends on may be other than it was.
   void changed(TimePoint now);
   /// When to begin(); kNever: after changed() only.
   TimePoint next() const;
+  /// The end of the gap after what was reckoned last.
+  TimePoint not_before() const { return not_before_; }
   /// It is being reckoned: reckoned() or not_reckoned() follows.
-  void begin();
+  void begin(TimePoint now);
   /// Since begin() so much time has gone. True: report() is to be sent; answered() or failed()
   /// follows.
   bool reckoned(const NeedBuilder& builder, Duration took, TimePoint now);
   /// It could not be done, or the set changed meanwhile.
-  void not_reckoned(TimePoint now);
+  void not_reckoned(Duration took, TimePoint now);
   void answered(const NeedAnswer& answer, TimePoint now);
   /// No answer came.
   void failed(TimePoint now);
@@ -70,12 +89,13 @@ class NeedExchange {
 
  private:
   void rest(TimePoint now);
+  Duration gap() const;
 
   bool compares_;
   State state_ = State::kDue;
   TimePoint changed_at_;
   bool changed_meanwhile_ = false;  ///< Since begin().
-  TimePoint not_before_{};          ///< The least time between two.
+  TimePoint not_before_;            ///< The least time between two.
   TimePoint again_ = kNever;        ///< Without a change: while something is missing or differs.
   unsigned retries_ = 0;            ///< In a row, of what was not settled.
 

@@ -73,6 +73,7 @@ class Pair {
   /// The publisher's set comes to the follower, as a delta does.
   void tell() {
     told_ = set_.page(visitor_, "", 1'000);
+    acknowledged_ = set_.summary(visitor_).digest;
     exchange.changed(now);
   }
   /// And what the follower lists of it to the publisher.
@@ -82,9 +83,8 @@ class Pair {
   }
   void keep_to_itself(bool hidden) { lists_ = !hidden; }
   void reconnect() {
-    exchange = NeedExchange(true, now);
+    exchange = NeedExchange(true, now, exchange.not_before());
     at_publisher = {};
-    last_report_.reset();
   }
 
   // --------------------------------------------------------------------------- what they do then
@@ -100,7 +100,7 @@ class Pair {
     now = end;
   }
   void report(bool lost) {
-    exchange.begin();
+    exchange.begin(now);
     NeedBuilder builder;
     for (const Listing& each : told_) builder.add(each, claim(each));
     if (change_while_reckoning) std::exchange(change_while_reckoning, {})();
@@ -108,6 +108,7 @@ class Pair {
     ++reports;
     WARREN_CHECK(!last_report_ || now - *last_report_ >= 2s);  // As limits::Catalog allows.
     last_report_ = now;
+    if (change_on_the_way) std::exchange(change_on_the_way, {})();
     const NeedAnswer answer = answer_to(*exchange.report());
     if (answer.compared != Compared::kNotYet) {
       const Need& reported = exchange.report()->need;
@@ -123,10 +124,15 @@ class Pair {
       exchange.answered(answer, now);
     }
   }
+  /// As the driver does.
   NeedAnswer answer_to(const NeedReport& report) const {
     NeedAnswer answer;
     const Summary summary = set_.summary(visitor_);
-    if (summary.digest != report.listed) return answer;
+    if (busy || summary.digest != acknowledged_) return answer;
+    if (summary.digest != report.listed || summary.count != report.count) {
+      answer.compared = Compared::kOtherSet;
+      return answer;
+    }
     NeedJudge judge(report);
     for (const Listing& own : set_.page(visitor_, "", 1'000)) {
       const auto theirs = listed_.find(own.id);
@@ -151,6 +157,8 @@ class Pair {
   }
   /// Nothing goes wrong any more.
   void settle() {
+    busy = false;
+    change_on_the_way = {};
     tell();
     tell_back();
     pass(1min);
@@ -166,7 +174,9 @@ class Pair {
   TimePoint now{};
   int reports = 0;
   std::set<std::string> lies;  ///< The follower says that it has these.
+  bool busy = false;           ///< The publisher does not compare now.
   std::function<void()> change_while_reckoning;
+  std::function<void()> change_on_the_way;  ///< Before the report is there.
 
  private:
   static std::string id_of(unsigned which) { return "entry-" + std::to_string(which); }
@@ -176,6 +186,7 @@ class Pair {
   std::uint64_t epoch_ = 0;
   std::set<std::string> topics_{"even"};
   std::vector<Listing> told_;              ///< At the follower.
+  library::SetDigest acknowledged_;        ///< Of that.
   std::map<std::string, Listing> held_;    ///< There too.
   std::map<std::string, Listing> listed_;  ///< Of that, what the publisher knows.
   bool lists_ = true;
@@ -187,7 +198,7 @@ RC_GTEST_PROP(NeedExchange, WhateverHappenedBothEndWithTheTruth, ()) {
   const int steps = *rc::gen::inRange(0, 60);
   for (int step = 0; step < steps; ++step) {
     const unsigned which = *rc::gen::inRange(0u, 12u);
-    switch (*rc::gen::inRange(0, 14)) {
+    switch (*rc::gen::inRange(0, 16)) {
       case 0:
       case 1: pair.put(which, *rc::gen::inRange(0u, 4u)); break;
       case 2: pair.remove(which); break;
@@ -201,6 +212,15 @@ RC_GTEST_PROP(NeedExchange, WhateverHappenedBothEndWithTheTruth, ()) {
       case 10: pair.tell_back(); break;
       case 11: pair.keep_to_itself(*rc::gen::arbitrary<bool>()); break;
       case 12: pair.reconnect(); break;
+      case 13: {
+        const unsigned version = *rc::gen::inRange(0u, 4u);
+        pair.change_on_the_way = [&pair, which, version] {
+          pair.put(which, version);
+          pair.tell();
+        };
+        break;
+      }
+      case 14: pair.busy = *rc::gen::arbitrary<bool>(); break;
       default: {
         const auto seconds = std::chrono::seconds(*rc::gen::inRange(0, 100));
         pair.pass(seconds, *rc::gen::arbitrary<bool>());
@@ -280,15 +300,15 @@ TEST_F(NeedExchangeTest, ADifferenceIsAnErrorAfterAMinuteAndNotBefore) {
   EXPECT_EQ(pair.exchange.disagreement().ids(), (Ids{"entry-2"}));
   const TimePoint since = *pair.exchange.disagreement().since();
   pair.pass(since + 60s - pair.now);
-  EXPECT_FALSE(pair.exchange.disagreement().lasts(pair.now));
-  EXPECT_FALSE(pair.at_publisher.lasts(pair.now));
-  EXPECT_FALSE(pair.exchange.disagreement().is_news(pair.now));
+  EXPECT_FALSE(pair.exchange.disagreement().lasts());
+  EXPECT_FALSE(pair.at_publisher.lasts());
+  EXPECT_FALSE(pair.exchange.disagreement().is_news());
   pair.pass(1s);
-  EXPECT_TRUE(pair.exchange.disagreement().lasts(pair.now));
-  EXPECT_TRUE(pair.at_publisher.lasts(pair.now));
+  EXPECT_TRUE(pair.exchange.disagreement().lasts());
+  EXPECT_TRUE(pair.at_publisher.lasts());
   EXPECT_EQ(pair.at_publisher.ids(), (Ids{"entry-2"}));
-  EXPECT_TRUE(pair.exchange.disagreement().is_news(pair.now));
-  EXPECT_FALSE(pair.exchange.disagreement().is_news(pair.now)) << "told once";
+  EXPECT_TRUE(pair.exchange.disagreement().is_news());
+  EXPECT_FALSE(pair.exchange.disagreement().is_news()) << "told once";
   // And it is gone with the next comparison once it is none.
   pair.lies.clear();
   pair.pass(20s);
@@ -309,7 +329,7 @@ TEST_F(NeedExchangeTest, ADifferenceThatGoesBeforeIsNone) {
   pair.lies.insert("entry-2");
   pair.exchange.changed(pair.now);
   pair.pass(30s);
-  EXPECT_FALSE(pair.exchange.disagreement().lasts(pair.now)) << "it began anew";
+  EXPECT_FALSE(pair.exchange.disagreement().lasts()) << "it began anew";
 }
 
 TEST_F(NeedExchangeTest, WhatDoesNotMoveForTenSecondsHasAReason) {
@@ -334,7 +354,7 @@ TEST_F(NeedExchangeTest, ThatOfWhatMovesHasNone) {
     now += 5s;
     NeedBuilder builder;
     builder.add(listing("a"), {Claim::Kind::kMissing, Reason::kRateLimit, done});
-    exchange.begin();
+    exchange.begin(now);
     EXPECT_FALSE(exchange.reckoned(builder, {}, now)) << "the publisher does not compare";
     EXPECT_EQ(exchange.report()->reason, Reason::kNone);
   }
@@ -343,7 +363,7 @@ TEST_F(NeedExchangeTest, ThatOfWhatMovesHasNone) {
     now += 5s;
     NeedBuilder builder;
     builder.add(listing("a"), {Claim::Kind::kMissing, Reason::kRateLimit, 19});
-    exchange.begin();
+    exchange.begin(now);
     exchange.reckoned(builder, {}, now);
   }
   EXPECT_EQ(exchange.report()->reason, Reason::kRateLimit);
@@ -351,7 +371,7 @@ TEST_F(NeedExchangeTest, ThatOfWhatMovesHasNone) {
 
 TEST_F(NeedExchangeTest, AnotherSetThanWasAcknowledgedDiffersWithoutIds) {
   NeedExchange exchange(true, {});
-  exchange.begin();
+  exchange.begin({});
   ASSERT_TRUE(exchange.reckoned({}, {}, TimePoint{} + 1s));
   exchange.answered({Compared::kOtherSet, {}, {}}, TimePoint{} + 1s);
   ASSERT_TRUE(exchange.disagreement().since());
@@ -362,10 +382,82 @@ TEST_F(NeedExchangeTest, ALargeSetIsReckonedLessOften) {
   NeedExchange exchange(false, {});
   NeedBuilder builder;
   builder.add(listing("a"), {Claim::Kind::kMissing, Reason::kNone, 0});
-  exchange.begin();
+  exchange.begin({});
   exchange.reckoned(builder, 1s, TimePoint{} + 1s);
   exchange.changed(TimePoint{} + 1s);
   EXPECT_GE(exchange.next(), TimePoint{} + 21s);
+}
+
+TEST_F(NeedExchangeTest, WhatWasReckonedInVainTookItsTimeToo) {
+  NeedExchange exchange(true, {});
+  exchange.begin({});
+  exchange.not_reckoned(2s, TimePoint{} + 2s);
+  EXPECT_EQ(exchange.next(), TimePoint{} + 42s);
+  exchange.begin(exchange.next());
+  exchange.not_reckoned(1h, TimePoint{} + 2h);
+  EXPECT_EQ(exchange.next(), TimePoint{} + 2h + 60s) << "and no longer";
+}
+
+TEST_F(NeedExchangeTest, ANewSubscriptionKeepsTheGapOfTheOneBefore) {
+  NeedExchange ended_while_reckoning(true, {});
+  ended_while_reckoning.begin(TimePoint{} + 1s);
+  const NeedExchange renewed(true, TimePoint{} + 2s, ended_while_reckoning.not_before());
+  EXPECT_EQ(renewed.next(), TimePoint{} + 4s);
+  NeedExchange ended_while_asking(true, {});
+  ended_while_asking.begin(TimePoint{} + 1s);
+  ASSERT_TRUE(ended_while_asking.reckoned({}, 1s, TimePoint{} + 2s));
+  const NeedExchange another(true, TimePoint{} + 2s, ended_while_asking.not_before());
+  EXPECT_EQ(another.next(), TimePoint{} + 22s);
+}
+
+TEST_F(NeedExchangeTest, ADifferenceAfterWhichNothingIsComparedIsNoError) {
+  const auto set_changes = [this] {
+    pair.put(2, 2);
+    pair.tell();
+  };
+  pair.change_on_the_way = set_changes;
+  pair.fetch(2);
+  for (int i = 0; i < 10 && !pair.exchange.disagreement().since(); ++i) pair.pass(500ms);
+  ASSERT_TRUE(pair.exchange.disagreement().since()) << "the report was of another set";
+  ASSERT_TRUE(pair.at_publisher.since());
+  pair.busy = true;
+  pair.pass(10min);
+  EXPECT_FALSE(pair.exchange.disagreement().lasts());
+  EXPECT_FALSE(pair.at_publisher.lasts());
+  EXPECT_FALSE(pair.exchange.disagreement().is_news());
+  pair.busy = false;
+  pair.pass(30s);
+  EXPECT_TRUE(pair.agree());
+}
+
+TEST(WorkPace, ATwentiethOfTheTimeAndTheFirstSecondAtOnce) {
+  WorkPace pace;
+  TimePoint now = TimePoint{} + 1h;
+  const auto work_for = [&](Duration time) {
+    Duration worked{};
+    const TimePoint end = now + time;
+    while (now < end) {
+      now = std::max(now, pace.next());
+      now += 100ms;
+      worked += 100ms;
+      pace.took(100ms, now);
+    }
+    return worked;
+  };
+  EXPECT_LE(pace.next(), now);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_LE(pace.next(), now) << "small ones do not wait for each other";
+    pace.took(100ms, now);
+  }
+  pace.took(100ms, now);
+  EXPECT_EQ(pace.next(), now + 2s);
+  EXPECT_LE(work_for(10min), 32s);
+  EXPECT_GE(work_for(10min), 28s);
+  now += 1min;
+  pace.took(1s, now);
+  EXPECT_LE(pace.next(), now) << "what was long ago counts no more";
+  pace.took(1h, now);
+  EXPECT_EQ(pace.next(), now + 10min) << "no longer";
 }
 
 }  // namespace
