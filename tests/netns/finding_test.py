@@ -52,6 +52,29 @@ class Finding(unittest.TestCase):
         self.assertIsNotNone(took, f"not connected after {seconds} s: {a.ask('discover')}")
         return took
 
+    def test_all_of_a_link_hear_of_what_one_of_them_shares(self):
+        """However few peers each of them is to hold."""
+        few = QUIET + "connection_manager: {target_peers: 2, max_peers: 4, grace_period: 1s}\n"
+        nodes = [self.node(self.host(number), few) for number in range(1, 11)]
+        for node in nodes:
+            self.assertIsNotNone(wait_until(lambda n=node: n.connected(), 20))
+        entry = os.path.join(self.folder.name, "library", "poem")
+        os.makedirs(entry)
+        with open(os.path.join(entry, "version.ini"), "w", encoding="ascii") as file:
+            file.write("version = 1\n")
+        with open(os.path.join(entry, "text"), "w", encoding="ascii") as file:
+            file.write("roses")
+        self.assertIsNotNone(nodes[0].ask("library", "add", os.path.dirname(entry)))
+        for node in nodes:
+            took = wait_until(lambda n=node: n.ask("catalog")["entries"], 90)
+            self.assertIsNotNone(took, node.ask("peers")["limits"])
+        # It holds all of them; they hold it and few others.
+        def neighbours(node):
+            return node.ask("peers")["limits"]["neighbours"]
+        for node, count in [(nodes[0], 9)] + [(node, 1) for node in nodes[1:]]:
+            took = wait_until(lambda n=node, c=count: neighbours(n) == c, 90)
+            self.assertIsNotNone(took, node.ask("peers")["limits"])
+
     def test_two_interfaces(self):
         second = netns.Switch("br1")
         self.switches.append(second)
