@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <limits>
 
+#include "library/install/names.hpp"
+
 namespace warren::install {
 namespace {
 
@@ -243,6 +245,8 @@ Result<bool> ArchiveReader::next(UnpackSink& sink) {
     state.promised = static_cast<std::uint64_t>(std::max<la_int64_t>(archive_entry_size(entry), 0));
     if (auto fits = state.rules->would_fit(*state.promised); !fits) return of_path(fits.error());
   }
+  // Of the `local/` that was packed, not of this one: said by who makes it.
+  if (path == kInstalledRecord) return true;
   if (auto added = state.rules->add(path, Made::kFile); !added) return of_path(added.error());
   const bool executable = (archive_entry_perm(entry) & 0111) != 0;
   WARREN_TRY_VOID(sink.begin_file(path, executable, state.promised));

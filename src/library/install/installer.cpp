@@ -66,7 +66,7 @@ awaitable<Result<>> Installer::recover(std::string folder, std::string id) {
   co_return Result<>{};
 }
 
-/// An operation that fails in the middle is what a crash there would be.
+/// An operation that fails in the middle is what a crash there would be: what ends it ends it well.
 awaitable<Result<>> Installer::run_steps(Place& place, std::span<const Step> steps) {
   const auto all = [&place, steps]() -> Result<> {
     auto done = run(*place.files, place.sentinel_name(), steps);
@@ -76,6 +76,7 @@ awaitable<Result<>> Installer::run_steps(Place& place, std::span<const Step> ste
       log::warn("library", "'{}' is not as it should be: {}", place.id,
                 recovered.error().message());
     }
+    if (recovered && *recovered == Outcome::kDone) return {};
     return done;
   };
   co_return co_await runtime::run(runtime_.pool(), all);

@@ -82,10 +82,12 @@ class Installer {
   /// part fails the entry is the new version, with the old `local/`.
   awaitable<Result<Installed>> update(std::string id, Fetch fetch, Progress progress);
 
-  /// Whether the entry is there, and nothing of it but what has a reserved name.
+  /// Whether the entry is there, and nothing of it but what has a reserved name; after an operation
+  /// that was interrupted there is ended.
   awaitable<bool> is_bare(std::string folder, std::string id);
   /// Makes of such an entry what is whole, and on the disk, in the folder `temporary_name` beside
-  /// it; its `local/` stays. Errors: also kExists (it is not bare).
+  /// it; its `local/` stays. Errors: also kExists (it is not bare). After one the folder is where
+  /// it was, unless the log says what to end.
   awaitable<Result<>> take_in(std::string folder, std::string temporary_name, std::string id);
 
   /// Ends what a process that was killed left behind. For LibraryOptions::recover, which holds the

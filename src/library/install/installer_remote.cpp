@@ -18,6 +18,9 @@ using runtime::Directory;
 
 namespace {
 
+/// For what another ends that was interrupted: some renames.
+constexpr auto kSettleTime = 10s;
+
 /// What `local/` keeps of it, since there is no sentinel. As a sentinel says it.
 std::string record_of(const library::Listing& listing) {
   std::string text = fmt::format("version = \"{}\"\n", listing.version);
@@ -161,6 +164,21 @@ awaitable<Result<Installed>> Installer::make_remote(Place& place, bool anew, Pro
 }
 
 awaitable<bool> Installer::is_bare(std::string folder, std::string id) {
+  const auto look = [&]() -> Result<bool> {
+    WARREN_TRY(DiskFiles files, open_entry(folder, id));
+    WARREN_TRY(const Seen seen, look_around(files));
+    return seen.needs_recovery();
+  };
+  const auto interrupted = co_await runtime::run(runtime_.pool(), look);
+  if (interrupted && *interrupted) {
+    Result<> ended;
+    if (const auto operation = libraries_.begin_operation(id)) {
+      ended = co_await recover(folder, id);
+    } else {  // It is being ended, or is under way.
+      ended = co_await libraries_.wait_settled(runtime_.now() + kSettleTime);
+    }
+    if (!ended) log::debug("library", "'{}': {}", id, ended.error().message());
+  }
   const auto own =
       co_await runtime::run(runtime_.pool(), [&] { return has_own_names(folder, id); });
   co_return own && !*own;
@@ -184,7 +202,19 @@ awaitable<Result<>> Installer::take_in(std::string folder, std::string temporary
     return opened.sync();
   };
   WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), move));
-  co_return co_await run_steps(place, replace_plan().before);
+  auto done = co_await run_steps(place, replace_plan().before);
+  if (done) co_return done;
+  // Not even begun: it is got no second time.
+  const auto give_back = [&]() -> Result<> {
+    WARREN_TRY(const Seen seen, look_around(*place.files));
+    if (seen.log.intent != Intent::kNone || !seen.incoming) return {};
+    WARREN_TRY(const Directory opened, Directory::open(folder));
+    WARREN_TRY_VOID(opened.rename_noreplace(fmt::format("{}/{}", id, kNewFolder), temporary_name));
+    return opened.sync();
+  };
+  const auto given = co_await runtime::run(runtime_.pool(), give_back);
+  if (!given) log::warn("library", "'{}': {}", id, given.error().message());
+  co_return done;
 }
 
 }  // namespace warren::install

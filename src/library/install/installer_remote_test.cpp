@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <csignal>
 #include <filesystem>
 
 #include "content/test_support.hpp"
@@ -227,6 +230,58 @@ TEST_P(InstallRemoteTest, WhatIsDownloadedLaterStandsBesideIt) {
   EXPECT_EQ(run(installer_->take_in(disk_.at("things"), ".warren-2.part", "quake")).error().code(),
             ErrorCode::kExists);
   EXPECT_TRUE(fs::exists(disk_.path() / "things" / ".warren-2.part"));
+}
+
+TEST_P(InstallRemoteTest, ADownloadThatWasInterruptedWhereItIsTakenInIsEndedFirst) {
+  start();
+  remote_.add_file("a.tar", make_archive(Format::kTar, {{"game", "the game"}}));
+  ASSERT_TRUE(install());
+  stop();
+  disk_.write("things/quake/.warren.new/version.ini", "version = 1.31");
+  disk_.write("things/quake/.warren.new/a.tar", "an archive");
+  // Up to where the new files are moved in.
+  const auto steps = replace_plan().before;
+  DiskFiles left(*runtime::Directory::open(entry()));
+  const auto moves = std::ranges::find(steps, Step::kMoveNewIn) - steps.begin();
+  ASSERT_TRUE(install::run(left, "version.ini", steps.first(static_cast<std::size_t>(moves))));
+  start();
+  EXPECT_FALSE(run(installer_->is_bare(disk_.at("things"), "quake")));
+  EXPECT_EQ(names_in(entry()), (std::set<std::string>{"a.tar", "local", "version.ini"}));
+}
+
+TEST_P(InstallRemoteTest, WhatCannotBeTakenInStaysWhereItWas) {
+  start();
+  remote_.add_file("a.tar", make_archive(Format::kTar, {{"game", "the game"}}));
+  ASSERT_TRUE(install());
+  settle();
+  disk_.write("things/.warren-1.part/version.ini", "version = 1.31");
+  // No byte can be written any more, so that there is no log.
+  std::signal(SIGXFSZ, SIG_IGN);
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const ::rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const auto refused = run(installer_->take_in(disk_.at("things"), ".warren-1.part", "quake"));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(refused);
+  EXPECT_EQ(names_in(entry()), kLocalAlone);
+  EXPECT_TRUE(fs::exists(disk_.path() / "things" / ".warren-1.part" / "version.ini"));
+  ASSERT_TRUE(run(installer_->take_in(disk_.at("things"), ".warren-1.part", "quake")));
+  EXPECT_EQ(names_in(entry()), (std::set<std::string>{"local", "version.ini"}));
+}
+
+TEST_P(InstallRemoteTest, TheRecordOfAPackedLocalIsNotUnpacked) {
+  start();
+  remote_.add_file("a.zip",
+                   make_archive(Format::kZip, {{".warren_installed", "version = 9"},
+                                               {"game", "the game"},
+                                               {"d/.warren_installed", "a name as others"}}));
+  ASSERT_TRUE(install());
+  EXPECT_EQ(text("local/game"), "the game");
+  EXPECT_EQ(text("local/d/.warren_installed"), "a name as others");
+  EXPECT_NE(text("local/.warren_installed").find("1.31"), std::string::npos);
+  settle();
+  EXPECT_EQ(listing().version, "1.31");
 }
 
 TEST_P(InstallRemoteTest, OneOperationAtATime) {
