@@ -26,6 +26,9 @@ constexpr auto kStarvedTime = 15s;
 constexpr auto kStuckTime = 10s;  // Source: quality statement SY-1.
 // How long a source with a part that gets no more of it is hoped for.
 constexpr auto kGrowTime = 60s;
+// With sources that give something one verified leaf comes within this: what one of them may take
+// for the answer and then for a batch (stall_time_max, kSlowestBytesPerSecond).
+constexpr auto kFruitlessTime = 40s;
 
 Error cancelled_error() { return {ErrorCode::kCancelled, "stopped"}; }
 
@@ -145,6 +148,7 @@ Result<> Fetch::check_progress(TimePoint now) {
   const Scheduler::State state = scheduler_->state();
   if (state == Scheduler::State::kWorking && !attached_.empty()) {
     if (!fruitless_) waiting_since_ = now;
+    if (nothing_will_come(now)) return check_sources(now);
     set_phase(Phase::kDownloading);
     return {};
   }
@@ -174,7 +178,7 @@ Result<> Fetch::check_progress(TimePoint now) {
 
 // Whether to give up for want of sources.
 Result<> Fetch::check_sources(TimePoint now) {
-  if (any_in_state(SourceState::kAsking)) return {};
+  if (any_in_state(SourceState::kAsking) && !nothing_will_come(now)) return {};
   const bool others = std::ranges::any_of(sources_, [this](const auto& entry) {
     return entry.second->state != SourceState::kBanned &&
            entry.second->state != SourceState::kNothing && context_.swarm.is_connected(entry.first);
@@ -197,6 +201,12 @@ Result<> Fetch::check_sources(TimePoint now) {
 
 bool Fetch::give_up_waiting(TimePoint now) const {
   return wait_ > Duration::zero() && now - waiting_since_ >= wait_;
+}
+
+// Sources that are silent in turns: one of them is always asked, or about to be.
+bool Fetch::nothing_will_come(TimePoint now) const {
+  const bool limited = limited_at_ != TimePoint{} && now - limited_at_ < kStuckTime;
+  return fruitless_ && !limited && give_up_waiting(now) && now - waiting_since_ >= kFruitlessTime;
 }
 
 std::string Fetch::bad_peers_text() const {

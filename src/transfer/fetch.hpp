@@ -36,6 +36,8 @@ struct DownloadContext {
   Bandwidth& bandwidth;
   /// Whether a transfer that is not in the background moves bytes now.
   std::function<bool()> user_moves_bytes;
+  /// One of them has ended.
+  std::function<void()> ended;
 };
 
 /// Core thread only. Flow: fetch.cpp; who has it: download_sources.cpp; streams:
@@ -46,6 +48,7 @@ class Fetch {
   void peer_changed(const PeerId& peer);
   /// Whether bytes came in the last seconds.
   bool moves_bytes() const;
+  bool is_running() const { return tasks_.size() > 0; }
 
  protected:
   /// Requests on one stream: while one is answered the next is on its way.
@@ -122,6 +125,7 @@ class Fetch {
   Result<> check_progress(TimePoint now);
   Result<> check_sources(TimePoint now);
   bool give_up_waiting(TimePoint now) const;
+  bool nothing_will_come(TimePoint now) const;
   std::string bad_peers_text() const;
   std::string_view stuck_reason(TimePoint now) const;
   void report_peers(Progress& progress, TimePoint now) const;

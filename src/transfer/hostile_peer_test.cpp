@@ -258,6 +258,25 @@ TEST_F(HostilePeerTest, APartThatIsListedAndNeverGivenIsNotAskedForWithoutEnd) {
   EXPECT_EQ(victim->manager().progress(id)->bytes_done, 0u);
 }
 
+TEST_F(HostilePeerTest, PeersThatAreSilentInTurnsAreNotWaitedForWithoutEnd) {
+  connect();
+  HostilePeer second(net, 3);
+  const auto met = sim::run(net.world, victim->swarm().connect(Multiaddr::memory(3), kNever));
+  ASSERT_TRUE(met) << met.error().message();
+  const auto silent = [](const Request& request) -> std::optional<std::vector<Response>> {
+    if (!std::holds_alternative<RangeRequest>(request)) return std::nullopt;
+    return std::vector<Response>();
+  };
+  hostile.instead = second.instead = silent;
+  const Cid root = hostile.add_folder("file", "hello");
+  EXPECT_EQ(second.add_folder("file", "hello"), root);
+  GetRequest request = by_root(root);
+  request.wait = 30s;
+  const Progress got = victim->wait(victim->start_get(std::move(request)), 5min);
+  ASSERT_EQ(got.state, State::kFailed);
+  EXPECT_EQ(got.error->code(), ErrorCode::kNoPeer) << got.error->message();
+}
+
 TEST_F(HostilePeerTest, ATreeWithoutEndComesToAnEnd) {
   connect();
   const Cid root = hostile.add_folder("file", "hello");

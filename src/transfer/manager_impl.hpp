@@ -77,6 +77,7 @@ class TransferManager::Impl {
   awaitable<bool> wait_for_turn(std::shared_ptr<Entry> entry);
   DownloadContext context();
   bool user_moves_bytes() const;
+  void trim_buffers();
   awaitable<Outcome> run_once(std::shared_ptr<Entry> entry);
   awaitable<bool> on_outcome(std::shared_ptr<Entry> entry, Outcome outcome);
   awaitable<bool> wait_for_space(std::shared_ptr<Entry> entry);

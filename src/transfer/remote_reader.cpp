@@ -65,6 +65,7 @@ awaitable<void> RemoteReader::close() {
   tasks_.cancel();
   co_await tasks_.join();
   ended_ = true;
+  context_.ended();
 }
 
 awaitable<void> RemoteReader::main_task() {
@@ -124,8 +125,10 @@ awaitable<Result<std::size_t>> RemoteReader::read(std::size_t index, std::uint64
     want(file, file.first_leaf + position);
     const auto held = held_.find(file.first_leaf + position);
     if (held == held_.end()) {
-      WARREN_CO_TRY_VOID(co_await wait_for_change(deadline));
-      continue;
+      auto waited = co_await wait_for_change(deadline);
+      if (waited) continue;
+      if (done > 0 && waited.error().code() == ErrorCode::kTimedOut) break;
+      co_return fail(std::move(waited).error());
     }
     const BytesView rest = BytesView(held->second).subspan(static_cast<std::size_t>(inner));
     const std::size_t count = std::min(rest.size(), out.size() - done);
@@ -141,6 +144,11 @@ void RemoteReader::want(const Entry& file, std::uint64_t leaf) {
   if (inside && leaf <= at_ && at_ < end_) return;
   const bool goes_on = inside || (end_ > begin_ && leaf == end_);
   ahead_bytes_ = goes_on ? std::min(ahead_bytes_ * 2, kAheadBytesMax) : kAheadBytesMin;
+  // Who has read on from one file to the next reads many: of one alone what is behind it is not
+  // wanted.
+  through_files_ = goes_on && (through_files_ || leaf == file.first_leaf);
+  const std::uint64_t behind_last =
+      through_files_ ? tree_->leaves.size() : file.first_leaf + file.leaf_count;
   at_ = leaf;
   std::uint64_t begin = leaf;
   for (std::uint64_t bytes = 0; goes_on && begin > begin_; --begin) {
@@ -148,7 +156,7 @@ void RemoteReader::want(const Entry& file, std::uint64_t leaf) {
     if (bytes > kBehindBytesMax) break;
   }
   std::uint64_t end = leaf + 1;
-  for (std::uint64_t bytes = 0; end < file.first_leaf + file.leaf_count; ++end) {
+  for (std::uint64_t bytes = 0; end < behind_last; ++end) {
     bytes += cost_of(tree_->leaves[end]);
     if (bytes > ahead_bytes_) break;
   }

@@ -32,10 +32,11 @@ class RemoteReader final : public Fetch {
   /// What the dataset is made of; begins to look for it. Errors: kTimedOut, then it goes on and may
   /// be called again; kNoPeer, kIntegrity, and those of TreeReader. Cancel: safe.
   awaitable<Result<std::shared_ptr<const content::Tree>>> open(TimePoint deadline);
-  /// Reads the file Tree::entries[entry] until `out` is full or the file ends. After open() gave
-  /// the tree. Errors: kTimedOut, then it may be called again; kNoPeer (no source for `wait`),
-  /// kNotFound (none has all of it), kIntegrity (naming who lied), from then on always. Cancel:
-  /// safe.
+  /// Reads the file Tree::entries[entry] until `out` is full, the file ends, or the deadline has
+  /// passed and something came: what is behind that is to be asked for next, since the window has
+  /// moved on. After open() gave the tree. Errors: kTimedOut (nothing came), then it may be called
+  /// again; kNoPeer (no source for `wait`), kNotFound (none has all of it), kIntegrity (naming who
+  /// lied), from then on always. Cancel: safe.
   awaitable<Result<std::size_t>> read(std::size_t entry, std::uint64_t offset, MutableBytes out,
                                       TimePoint deadline);
   /// Ends it. Cancel: unsafe.
@@ -64,6 +65,7 @@ class RemoteReader final : public Fetch {
   std::uint64_t end_ = 0;
   std::uint64_t at_ = 0;
   std::uint64_t ahead_bytes_ = 0;
+  bool through_files_ = false;  ///< What is got ahead does not end with the file.
   std::map<std::uint64_t, Bytes> held_;
   std::uint64_t held_bytes_ = 0;
 };

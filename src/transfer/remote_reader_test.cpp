@@ -2,6 +2,10 @@
 
 #include "transfer/remote_reader.hpp"
 
+#include "content/dataset.hpp"
+#include "content/tree_reader.hpp"
+#include "content/unixfs.hpp"
+#include "crypto/sha256.hpp"
 #include "transfer/net_for_test.hpp"
 
 namespace warren::transfer {
@@ -179,6 +183,74 @@ TEST_F(RemoteReaderTest, NothingIsLostWhenAReadIsGivenUp) {
   a_ = net_.node(1);
   c_->connect(*a_);
   EXPECT_EQ(read(30 * kMiB, 100), content_.substr(30 * kMiB, 100));
+}
+
+// One file, in chunks as no Warren makes them.
+content::Imported import_in_chunks(const fs::path& path, std::string_view text, std::size_t chunk) {
+  std::vector<content::Leaf> leaves;
+  for (std::size_t at = 0; at < text.size(); at += chunk) {
+    const BytesView bytes = as_bytes(text.substr(at, chunk));
+    leaves.push_back({{crypto::sha256(bytes)}, static_cast<std::uint32_t>(bytes.size())});
+  }
+  std::map<Cid, Bytes> blocks;
+  const content::Built built = content::build_file(
+      leaves, [&](content::NodeBlock block) { blocks.emplace(block.cid, std::move(block.bytes)); });
+  content::TreeReader reader(built.cid);
+  while (!reader.complete()) {
+    const Cid cid = reader.missing(1).front();
+    EXPECT_TRUE(reader.add(cid, blocks.at(cid)));
+  }
+  content::Imported imported;
+  imported.path = path.string();
+  imported.tree = std::make_shared<const content::Tree>(*reader.finish());
+  imported.stamps = *content::stamps_of(*imported.tree, imported.path);
+  imported.nodes = reader.take_nodes();
+  return imported;
+}
+
+TEST_F(RemoteReaderTest, AReadOfManyTinyChunksGoesOnWhereItsTimeRanOut) {
+  const std::string text = random_text(256u << 10, 4);
+  write_file(net_.path() / "tiny", text);
+  const auto shared = a_->store().add_share(
+      "tiny", import_in_chunks(net_.path() / "tiny", text, 64), WallTime(100h));
+  ASSERT_TRUE(shared) << shared.error().message();
+  root_ = shared->root;
+  c_->manager().set_bandwidth({0, 64u << 10, false});
+  reader_ = c_->manager().read(root_, "tiny", {}, 0s);
+  const auto tree = sim::run(net_.world, reader_->open(net_.world.now() + 1h));
+  ASSERT_TRUE(tree) << tree.error().message();
+  std::string got;
+  const TimePoint began = net_.world.now();
+  while (got.size() < text.size() && net_.world.now() - began < 1min) {
+    const auto part = read(got.size(), text.size() - got.size(), 200ms);
+    if (part) got += *part;
+    if (!part) ASSERT_EQ(part.error().code(), ErrorCode::kTimedOut) << part.error().message();
+  }
+  EXPECT_EQ(got.size(), text.size());
+  EXPECT_TRUE(got == text);
+}
+
+TEST_F(RemoteReaderTest, ManySmallFilesDoNotCostARoundTripEach) {
+  constexpr int kFiles = 400;
+  for (int i = 0; i < kFiles; ++i) {
+    write_file(net_.path() / "many" / std::to_string(1000 + i), "file " + std::to_string(i));
+  }
+  root_ = a_->share(net_.path() / "many", "many");
+  net_.world.link.latency_min = net_.world.link.latency_max = 50ms;
+  reader_ = c_->manager().read(root_, "many", {}, 30s);
+  const auto tree = sim::run(net_.world, reader_->open(net_.world.now() + 1h));
+  ASSERT_TRUE(tree) << tree.error().message();
+  // One for its own sake is not followed by the rest.
+  file_ = 300;
+  EXPECT_TRUE(read(0, 100));
+  net_.world.run_for(1s);
+  EXPECT_LT(reader_->held_bytes(), 20u);
+  const TimePoint began = net_.world.now();
+  for (file_ = 1; file_ < (*tree)->entries.size(); ++file_) {
+    EXPECT_EQ(read(0, 100), "file " + std::to_string(file_ - 1));
+  }
+  EXPECT_EQ(file_, kFiles + 1u);
+  EXPECT_LT(net_.world.now() - began, 2s) << "a round trip each would be 40 s";
 }
 
 TEST_F(RemoteReaderTest, NobodyHasIt) {

@@ -437,7 +437,7 @@ awaitable<Outcome> TransferManager::Impl::run_once(std::shared_ptr<Entry> entry)
   entry->last = Progress{};
   entry->download->report(entry->last);
   entry->download.reset();
-  if (running_ == 1) buffers_.trim();
+  trim_buffers();
   co_return outcome;
 }
 

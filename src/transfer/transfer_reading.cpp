@@ -7,8 +7,15 @@
 namespace warren::transfer {
 
 DownloadContext TransferManager::Impl::context() {
-  return {runtime_, swarm_,     store_,     config_,
-          buffers_, bad_peers_, bandwidth_, [this] { return user_moves_bytes(); }};
+  return {runtime_,
+          swarm_,
+          store_,
+          config_,
+          buffers_,
+          bad_peers_,
+          bandwidth_,
+          [this] { return user_moves_bytes(); },
+          [this] { trim_buffers(); }};
 }
 
 std::shared_ptr<RemoteReader> TransferManager::Impl::read(const Cid& root, std::string name,
@@ -28,6 +35,16 @@ bool TransferManager::Impl::user_moves_bytes() const {
     const Entry& entry = *known.second;
     return entry.counted_as_user && entry.download && entry.download->moves_bytes();
   });
+}
+
+// When nothing runs that would soon want them again.
+void TransferManager::Impl::trim_buffers() {
+  for (const auto& known : readers_) {
+    if (const auto reader = known.lock(); reader && reader->is_running()) return;
+  }
+  const bool any = std::ranges::any_of(
+      entries_, [](const auto& known) { return known.second->download != nullptr; });
+  if (!any) buffers_.trim();
 }
 
 }  // namespace warren::transfer
