@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "catalog/catalog_service.hpp"
 #include "library/install/installer.hpp"
+#include "library/reserved.hpp"
 #include "node/paths.hpp"
 #include "node/replicator.hpp"
 #include "node/version.hpp"
@@ -80,6 +81,7 @@ awaitable<Result<>> Node::start() {
   config.has_owner = [this](std::string_view directory) {
     return library_around(directory) != nullptr;
   };
+  config.is_owners = library::is_reserved;
   config.takes_in = [this](std::string directory, std::string name) {
     return takes_in(std::move(directory), std::move(name));
   };

@@ -81,7 +81,7 @@ class DestinationTest : public ::testing::Test {
   fs::path final() const { return folder.path() / "final"; }
   Result<Existing> compare(const SampleTree& with) {
     CompareProgress progress;
-    return compare_existing(with.tree, folder.path().string(), "final", progress, where);
+    return compare_existing(with.tree, folder.path().string(), "final", {}, progress, where);
   }
 
   TemporaryFolder folder;
@@ -268,9 +268,10 @@ TEST_F(DestinationTest, TellsEveryDifferenceOfAnExistingOne) {
   CompareProgress stopped;
   stopped.stop = true;
   write_file(final() / "z", "last");
-  EXPECT_EQ(
-      compare_existing(made.tree, folder.path().string(), "final", stopped, where).error().code(),
-      ErrorCode::kCancelled);
+  EXPECT_EQ(compare_existing(made.tree, folder.path().string(), "final", {}, stopped, where)
+                .error()
+                .code(),
+            ErrorCode::kCancelled);
 }
 
 }  // namespace

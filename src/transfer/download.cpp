@@ -185,18 +185,22 @@ DestinationPaths Download::destination_paths() const {
 
 awaitable<Result<bool>> Download::already_there() {
   set_phase(Phase::kVerifying, "what is there already");
+  // First, since it ends what was interrupted there.
+  takes_in_ = co_await is_taken_in();
+  if (takes_in_) co_return false;
   const DestinationPaths paths = destination_paths();
+  const TransferConfig& config = context_.config;
+  const bool owned = config.has_owner && config.has_owner(directory_);
+  const auto leave_out = owned ? config.is_owners : nullptr;
   std::string where;
-  const auto existing = co_await runtime::run(runtime_.pool(), [this, &paths, &where] {
-    return compare_existing(*tree_, paths.directory, paths.final_name, compare_, where);
+  const auto existing = co_await runtime::run(runtime_.pool(), [&] {
+    return compare_existing(*tree_, paths.directory, paths.final_name, leave_out, compare_, where);
   });
   if (!existing) co_return fail(existing.error());
   switch (*existing) {
     case Existing::kNone: co_return false;
     case Existing::kIdentical: break;
     case Existing::kDifferent:
-      takes_in_ = co_await is_taken_in();
-      if (takes_in_) co_return false;
       co_return fail(ErrorCode::kExists,
                      fmt::format("{} exists and differs at {}", record_.out_path, where),
                      "move it away, or choose another folder with --out");
@@ -284,11 +288,15 @@ awaitable<Result<>> Download::place() {
   WARREN_CO_TRY_VOID(may_stand());
   // So that no chunk is fetched again if this is the moment at which the power goes.
   WARREN_CO_TRY_VOID(co_await commit(false));
-  if (!takes_in_) {
-    co_return co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
+  if (takes_in_) {
+    WARREN_CO_TRY_VOID(
+        co_await runtime::run(runtime_.pool(), [this] { return destination_->finish(); }));
+  } else {
+    auto placed = co_await runtime::run(runtime_.pool(), [this] { return destination_->place(); });
+    if (placed || placed.error().code() != ErrorCode::kExists) co_return placed;
+    const bool taken_in = co_await is_taken_in();
+    if (!taken_in) co_return placed;
   }
-  WARREN_CO_TRY_VOID(
-      co_await runtime::run(runtime_.pool(), [this] { return destination_->finish(); }));
   const DestinationPaths paths = destination_paths();
   co_return co_await context_.config.take_in(paths.directory, paths.temporary_name,
                                              paths.final_name);

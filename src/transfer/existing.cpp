@@ -31,9 +31,15 @@ FileKind file_kind(EntryKind kind) {
 
 class Comparison {
  public:
+  using LeaveOut = std::function<bool(std::string_view name)>;
+
   Comparison(const content::Tree& tree, const Directory& directory, std::string name,
-             CompareProgress& progress)
-      : tree_(tree), directory_(directory), name_(std::move(name)), progress_(progress) {
+             const LeaveOut& leave_out, CompareProgress& progress)
+      : tree_(tree),
+        directory_(directory),
+        name_(std::move(name)),
+        leave_out_(leave_out),
+        progress_(progress) {
     for (const Entry& entry : tree_.entries) {
       if (entry.path.empty() || left_out(entry)) continue;
       const std::size_t slash = entry.path.rfind('/');
@@ -84,7 +90,10 @@ class Comparison {
       }
       case EntryKind::kDirectory: {
         WARREN_TRY(const Directory opened, directory_.open_directory(path));
-        WARREN_TRY(const auto items, opened.list(kItemsMax));
+        WARREN_TRY(auto items, opened.list(kItemsMax));
+        if (entry.path.empty() && leave_out_) {
+          std::erase_if(items, [this](const auto& item) { return leave_out_(item.name); });
+        }
         const auto found = children_.find(entry.path);
         return items.size() == (found == children_.end() ? 0 : found->second);
       }
@@ -112,6 +121,7 @@ class Comparison {
   const content::Tree& tree_;
   const Directory& directory_;
   std::string name_;
+  const LeaveOut& leave_out_;
   CompareProgress& progress_;
   std::unordered_map<std::string, std::uint64_t> children_;  // By path of the folder.
   Bytes buffer_;
@@ -121,13 +131,14 @@ class Comparison {
 }  // namespace
 
 Result<Existing> compare_existing(const content::Tree& tree, const std::string& directory,
-                                  const std::string& name, CompareProgress& progress,
-                                  std::string& where) {
+                                  const std::string& name,
+                                  const std::function<bool(std::string_view name)>& leave_out,
+                                  CompareProgress& progress, std::string& where) {
   WARREN_TRY(const Directory opened, Directory::open(directory));
   const auto info = opened.info(name);
   if (!info && info.error().code() == ErrorCode::kNotFound) return Existing::kNone;
   if (!info) return fail(info.error());
-  Comparison comparison(tree, opened, name, progress);
+  Comparison comparison(tree, opened, name, leave_out, progress);
   WARREN_TRY(const bool equal, comparison.equal());
   where = comparison.where();
   return equal ? Existing::kIdentical : Existing::kDifferent;

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "content/tree.hpp"
@@ -23,10 +25,11 @@ enum class Existing : std::uint8_t {
 };
 
 /// Compares `name` in `directory` with `tree`, reading every byte as long as they are equal.
-/// Blocks: the pool's. `where` receives the first difference, for a person.
-/// Errors: kCancelled, kIo, kDenied.
+/// Blocks: the pool's. `leave_out`: names directly in it that do not count; unset: all do. `where`
+/// receives the first difference, for a person. Errors: kCancelled, kIo, kDenied.
 Result<Existing> compare_existing(const content::Tree& tree, const std::string& directory,
-                                  const std::string& name, CompareProgress& progress,
-                                  std::string& where);
+                                  const std::string& name,
+                                  const std::function<bool(std::string_view name)>& leave_out,
+                                  CompareProgress& progress, std::string& where);
 
 }  // namespace warren::transfer

@@ -51,6 +51,9 @@ struct TransferConfig {
   /// Whether what is complete in `directory` is served by its owner there, and so not as a
   /// transfer. Unset: never.
   std::function<bool(std::string_view directory)> has_owner;
+  /// Of names directly in what stands in such a directory: whether it is the owner's own, and so no
+  /// part of the dataset. No `tree` that may_place() lets stand there has one. Unset: none is.
+  std::function<bool(std::string_view name)> is_owners;
   /// Whether what stands under that name in the folder takes a dataset in. Unset: nothing does.
   std::function<awaitable<bool>(std::string directory, std::string name)> takes_in;
   /// Has it take in what is whole, and on the disk, as the folder `temporary_name` beside it.
