@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "content/path_rules.hpp"
+#include "library/reserved.hpp"
 #include "node/escape.hpp"
 
 namespace warren::node {
@@ -147,6 +149,23 @@ Result<EntryChoice> choose_entry(const EntryName& name, const std::vector<catalo
                 fmt::format("choose one: {}", fmt::join(commands, ", or ")));
   }
   return std::move(fitting.front().choice);
+}
+
+Result<> check_entry_id(std::string_view id) {
+  if (content::check_name(id) && library::is_entry_name(id)) return {};
+  return fail(ErrorCode::kDenied,
+              fmt::format("'{}' can be no entry of a library: its name is hidden, or none at all",
+                          shown(id)),
+              "'warren get' takes it to another place with --out, and by another name with --name");
+}
+
+Error for_command(const Error& error, std::string_view instead_of, std::string_view command) {
+  std::string hint = error.hint();
+  for (std::size_t at = hint.find(instead_of); at != std::string::npos;
+       at = hint.find(instead_of, at + command.size())) {
+    hint.replace(at, instead_of.size(), command);
+  }
+  return {error.code(), error.message(), std::move(hint)};
 }
 
 std::string shell_word(std::string_view text) {

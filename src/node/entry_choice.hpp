@@ -35,6 +35,13 @@ Result<EntryChoice> choose_entry(const EntryName& name, const std::vector<catalo
                                  std::string_view expected,
                                  const std::function<std::string(const PeerId&)>& peer_name);
 
+/// Whether a library here can have an entry of that id. Errors: kDenied, with the way out.
+Result<> check_entry_id(std::string_view id);
+
+/// An error of choose_entry(), whose hint says what to do with `command` in place of another:
+/// both as in "warren get ".
+Error for_command(const Error& error, std::string_view instead_of, std::string_view command);
+
 /// As one word of a shell's command line: quoted where it has to be.
 std::string shell_word(std::string_view text);
 

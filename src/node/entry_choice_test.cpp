@@ -100,5 +100,26 @@ TEST(EntryChoice, ACommandIsSafeToPaste) {
   EXPECT_EQ(shell_word(""), "''");
 }
 
+TEST(EntryChoice, AHintNamesTheCommandThatWasGiven) {
+  const auto refused = choose("", {offer(1, "1", "x"), offer(2, "2", "y")});
+  ASSERT_FALSE(refused);
+  const Error streamed = for_command(refused.error(), "warren get ", "warren install --stream ");
+  EXPECT_EQ(streamed.hint(),
+            "choose one: warren install --stream quake@1, or warren install --stream quake@2");
+  EXPECT_EQ(streamed.message(), refused.error().message());
+  const Error update(ErrorCode::kConflict, "", "'warren update q@VERSION'");
+  EXPECT_EQ(for_command(update, "warren update ", "warren update --stream ").hint(),
+            "'warren update --stream q@VERSION'");
+}
+
+TEST(EntryChoice, WhatIsHiddenIsNoEntry) {
+  for (const std::string_view id : {"quake", "a@b", "a.b"}) EXPECT_TRUE(check_entry_id(id)) << id;
+  for (const std::string_view id : {".quake", ".warren-1.part", ".", "..", "", "a/b"}) {
+    const auto refused = check_entry_id(id);
+    ASSERT_FALSE(refused) << id;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kDenied);
+  }
+}
+
 }  // namespace
 }  // namespace warren::node

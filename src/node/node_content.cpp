@@ -183,6 +183,11 @@ awaitable<Result<transfer::TransferId>> Node::get(GetOptions wanted) {
       request.audience = library->settings.audience;
     }
   }
+  const std::string& name = request.save_as.empty() ? request.name : request.save_as;
+  const auto* library = library_around(request.directory);
+  if (!name.empty() && library != nullptr && library->path == request.directory) {
+    WARREN_CO_TRY_VOID(check_entry_id(name));
+  }
   if (!wanted.directory.empty()) {
     auto make_directory = [&request] { return ensure_directory(request.directory); };
     WARREN_CO_TRY_VOID(co_await runtime::run(runtime_.pool(), make_directory));

@@ -40,16 +40,6 @@ Offered newer_of(const library::Listing& here, std::vector<catalog::Offer> offer
   return offered;
 }
 
-/// An error of choose_entry(), whose hint says how to get one of several.
-Error for_update(const Error& error) {
-  constexpr std::string_view kGet = "warren get ";
-  std::string hint = error.hint();
-  for (std::size_t at = hint.find(kGet); at != std::string::npos; at = hint.find(kGet, at)) {
-    hint.replace(at, kGet.size(), "warren update ");
-  }
-  return {error.code(), error.message(), std::move(hint)};
-}
-
 }  // namespace
 
 Result<std::shared_ptr<Node::InstallJob>> Node::begin_install(InstallOptions options,
@@ -128,7 +118,7 @@ awaitable<Result<EntryChoice>> Node::find_newer(std::string entry) {
     }
     auto choice = choose_entry(name, offered.newer, expected_version(name.id),
                                [this](const PeerId& peer) { return name_for_person(peer); });
-    if (!choice) co_return fail(for_update(choice.error()));
+    if (!choice) co_return fail(for_command(choice.error(), "warren get ", "warren update "));
     choice->listing.id = name.id;
     co_return choice;
   }

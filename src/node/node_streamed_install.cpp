@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "library/install/installer.hpp"
+#include "library/reserved.hpp"
 #include "node/entry_choice.hpp"
 #include "node/escape.hpp"
 #include "node/node.hpp"
@@ -38,11 +39,14 @@ class EntryOfPeers final : public install::RemoteEntry {
   }
   awaitable<Result<std::size_t>> read(std::size_t entry, std::uint64_t offset,
                                       MutableBytes out) override {
-    for (;;) {
-      auto count = co_await reader_.read(entry, offset, out, runtime_.now() + kStopLook);
+    for (std::size_t done = 0;;) {
+      auto count = co_await reader_.read(entry, offset + done, out.subspan(done),
+                                         runtime_.now() + kStopLook);
       if (goes_on(count)) continue;
+      if (count && progress_->stop) count = fail(ErrorCode::kCancelled, "stopped");
       if (!count) co_return fail(told(std::move(count).error()));
-      co_return count;
+      done += *count;
+      if (*count == 0 || done == out.size()) co_return done;
     }
   }
 
@@ -83,7 +87,11 @@ awaitable<Result<install::Installed>> Node::install_streamed(
     }
     break;
   }
-  WARREN_CO_TRY(auto choice, co_await find_entry(options.entry, {}));
+  auto found = co_await find_entry(options.entry, {});
+  if (!found) {
+    co_return fail(for_command(found.error(), "warren get ", "warren install --stream "));
+  }
+  std::optional<EntryChoice> choice = *std::move(found);
   if (!choice) {
     co_return fail(ErrorCode::kNoPeer, fmt::format("no peer offers '{}'", shown(options.entry)),
                    "connect to one that has it");
@@ -108,7 +116,10 @@ awaitable<Result<install::Installed>> Node::install_streamed(
 
 awaitable<Result<install::Installed>> Node::update_streamed(
     InstallOptions options, std::shared_ptr<content::Progress> progress) {
-  WARREN_CO_TRY(EntryChoice choice, co_await find_newer(std::move(options.entry)));
+  auto found = co_await find_newer(std::move(options.entry));
+  if (!found)
+    co_return fail(for_command(found.error(), "warren update ", "warren update --stream "));
+  EntryChoice choice = *std::move(found);
   const auto here = libraries_->find(choice.listing.id);
   if (!here) co_return fail(ErrorCode::kNotFound, "the entry is gone");
   co_return co_await stream(std::move(choice), here->folder, true, options.wait,
@@ -118,6 +129,7 @@ awaitable<Result<install::Installed>> Node::update_streamed(
 awaitable<Result<install::Installed>> Node::stream(EntryChoice choice, std::string folder,
                                                    bool anew, Duration wait,
                                                    std::shared_ptr<content::Progress> progress) {
+  WARREN_CO_TRY_VOID(check_entry_id(choice.listing.id));
   dial_sources(choice.peers);
   const auto reader = transfers_->read(*choice.listing.root, choice.listing.id, {}, wait);
   EntryOfPeers remote(runtime_, *reader, progress, [this, &folder](const content::Tree& tree) {
@@ -133,8 +145,9 @@ awaitable<Result<install::Installed>> Node::stream(EntryChoice choice, std::stri
 
 /// An entry that is installed alone, or an empty one, takes in what is downloaded of it.
 awaitable<bool> Node::takes_in(std::string directory, std::string name) {
-  const auto here = libraries_->find(name);
-  if (!here || here->folder != directory) co_return false;
+  const auto* library = library_around(directory);
+  if (library == nullptr || library->path != directory) co_return false;
+  if (!library::is_entry_name(name)) co_return false;
   co_return co_await installer_->is_bare(std::move(directory), std::move(name));
 }
 
