@@ -320,6 +320,50 @@ class StreamedInstall(SystemTest):
         self.expect(r.run("update", "quake@1.31", "--stream"), CONFLICT)
         self.assertEqual([name for name in os.listdir(quake) if name.startswith(LEFTOVERS)], [])
 
+    def test_the_hint_is_the_same_command_with_a_version(self):
+        a, _ = self.sender()
+        b, _ = self.sender("b", version="1.32")
+        r = self.receiver(a, b)
+        several = self.expect(r.run("install", "quake", "--stream"), CONFLICT).result
+        for version in ("1.31", "1.32"):
+            self.assertIn(f"warren install --stream quake@{version}", several["error"]["hint"])
+        self.expect(r.run("install", "quake@1.32", "--stream"), OK)
+        self.settled(r)
+        nothing = self.expect(r.run("update", "quake", "--stream"), CONFLICT).result
+        self.assertIn("warren update --stream quake@VERSION", nothing["error"]["hint"])
+        none = self.expect(r.run("update", "quake@9", "--stream"), NOT_FOUND).result
+        self.assertIn("warren update --stream quake@1", none["error"]["hint"])
+        # A name that no entry can have is none in a library, whoever offers it.
+        self.expect(r.run("get", ".quake", "--library", self.games), DENIED)
+
+    def test_kill_while_a_download_is_put_beside_local(self):
+        def many(folder):
+            for number in range(4000):
+                (folder / f"file{number}").write_bytes(b"x")
+        a, theirs = self.sender(fill=many)
+        r = self.receiver(a)
+        quake = self.games / "quake"
+        self.expect(r.run("install", "quake", "--stream"), OK)
+        self.settled(r)
+        getting = r.popen("get", "quake")
+        while not (quake / ".warren.json").exists():  # Its files are moved now.
+            self.assertIsNone(getting.poll(), "it ended before")
+        r.kill()
+        getting.communicate(timeout=30)
+        r.start()
+        self.meet(r, a)
+
+        def completed():
+            rows = self.expect(r.run("transfers"), OK).result["transfers"]
+            states = [row["state"] for row in rows]
+            self.assertNotIn("failed", states, rows)
+            return "completed" in states
+        wait_for(completed, "the transfer to end after the restart", 60)
+        self.assertEqual({path: what for path, what in describe(quake).items()
+                          if not path.startswith("local")}, describe(theirs))
+        self.assertEqual(installed(quake / "local"), describe(theirs))
+        self.assertEqual([name for name in os.listdir(quake) if name.startswith(LEFTOVERS)], [])
+
     def test_an_entry_without_archives_is_copied_and_a_hostile_one_refused(self):
         def plain(folder):
             (folder / "deep").mkdir()
