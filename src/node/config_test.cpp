@@ -232,14 +232,20 @@ TEST(Config, WhatNobodySetGivesWayToWhatSomebodySet) {
   EXPECT_EQ(few.low_water, 8u);
   EXPECT_EQ(few.max_peers, 8u);
   EXPECT_EQ(few.target_peers, 8u);
+  EXPECT_EQ(few.neighbours_max, 0u) << "max_peers has all there are";
   const auto two = manager_config(good("connection_manager: {max_peers: 2, grace_period: 1s}\n"));
   EXPECT_EQ(two.max_peers, 2u);
   EXPECT_EQ(two.target_peers, 2u);
   EXPECT_EQ(two.grace, 1s);
+  EXPECT_EQ(two.neighbours_max, 128u);
+  const auto some = manager_config(good("limits: {connections: 64}\n"));
+  EXPECT_EQ(some.max_peers, 32u);
+  EXPECT_EQ(some.neighbours_max, 16u) << "half of what is left";
   const auto bridge = manager_config(good("profile: bridge\n"));
   EXPECT_EQ(bridge.max_peers, 128u);
   EXPECT_EQ(bridge.high_water, 400u);
   EXPECT_EQ(bridge.low_water, 100u);
+  EXPECT_EQ(bridge.neighbours_max, 128u);
 }
 
 TEST(Config, TheDefaultTextHasEveryKeyAndParsesToTheDefaults) {
