@@ -4,22 +4,13 @@ come."""
 import subprocess
 import unittest
 
-from harness import MIB, NOT_FOUND, OK, SystemTest, describe, wait_for, write
+import test_catalog
+from harness import MIB, NOT_FOUND, OK, describe, wait_for, write
 
 
-class SyncStatusTest(SystemTest):
-    def library(self, node, name="data", *options):
-        folder = self.folder / f"{name} of {node.home.name}"
-        folder.mkdir()
-        self.expect(node.run("library", "add", folder, *options), OK)
-        return folder
-
+class SyncStatusTest(test_catalog.CatalogTest):
     def entry(self, folder, name, seed=1, version="1.0", topic="weather/eu", size=200_000):
-        """It is there at once, as a thing that is moved there."""
-        made = self.folder / "made" / name
-        write(made / "data", size, seed)
-        (made / "version.ini").write_text(f"version = {version}\ntopic = {topic}\n")
-        return made.rename(folder / name)
+        return super().entry(folder, name, seed, version, topic, size)
 
     def follower(self, publisher, config="mode: selective\n"):
         node = self.node("b")
