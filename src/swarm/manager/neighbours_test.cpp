@@ -134,6 +134,15 @@ TEST_F(Neighbours, OneWhoIsToldToGoStaysWhenItTurnsOutToShare) {
   EXPECT_FALSE(rig.manager().confirm_closing(peer_id(9), rig.now()));
 }
 
+TEST_F(Neighbours, WhoSharesNothingIsVisitedEverMoreSeldom) {
+  for (std::uint32_t i = 1; i <= 6; ++i) rig.inbound(i, i);
+  rig.run(1min);
+  hear(11, 11);
+  const Rig::Done hour = rig.run(1h);
+  EXPECT_THAT(hour.dialled, Each(11u));
+  EXPECT_THAT(hour.dialled, SizeIs(::testing::AllOf(Ge(1u), ::testing::Le(20u))));
+}
+
 TEST_F(Neighbours, SoManyAndNoMore) {
   ManagerConfig config = small();
   config.neighbours_max = 5;
