@@ -270,6 +270,7 @@ class Install(SystemTest):
         self.expect(node.run("update", "quake@1.33"), OK)
         self.assertIn("1.33", (self.quake / "version.ini").read_text())
         self.assertFalse((self.quake / "local").exists())
+        wait_for(lambda: self.entry(node)["cid"], "what it is, to compare it")
         older = self.expect(node.run("update", "quake"), CONFLICT).result["error"]
         self.assertIn("up to date", older["message"])
         self.expect(node.run("update", "quake@1.30"), OK)
