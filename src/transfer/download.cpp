@@ -164,7 +164,9 @@ awaitable<Result<>> Download::load_tree() {
 // Names of peers are taken only when they can be a name here.
 Result<> Download::decide_name(const std::string& shared_as) {
   if (!std::filesystem::path(record_.out_path).filename().empty()) return {};
-  std::string name = record_.name.empty() ? shared_as : record_.name;
+  std::string name = record_.name;
+  // A hidden one only who asked for it by that name. Source: quality statement P13.
+  if (name.empty() && !shared_as.starts_with('.')) name = shared_as;
   if (!content::check_name(name)) name = record_.root.to_string();
   if (record_.name.empty()) record_.name = name;
   record_.out_path = directory_ + "/" + name;

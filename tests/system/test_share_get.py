@@ -169,6 +169,17 @@ class ShareAndGet(SystemTest):
         nobody = self.node("alone").start()
         self.expect(nobody.run("get", missing, "--wait", "1"), NO_PEER)
 
+    def test_a_hidden_name_is_taken_only_by_who_asks_for_it(self):
+        a, b = self.pair()
+        source = self.folder / "source"
+        write(source / "text", 1000)
+        cid = self.expect(a.run("share", source, "--name", ".profile"), OK).result["cid"]
+        out = self.folder / "out"
+        self.expect(b.run("get", cid, "--out", out), OK)
+        self.assertEqual([path.name for path in out.iterdir()], [cid])
+        self.expect(b.run("get", ".profile", "--out", self.folder / "asked"), OK)
+        self.assertEqual(describe(self.folder / "asked" / ".profile"), describe(source))
+
     def test_a_malformed_cid_is_told_apart_from_a_missing_one(self):
         node = self.node("a").start()
         for wrong in ("bafy!", "b" + "a" * 400, "../../etc/passwd"):
