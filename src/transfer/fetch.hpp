@@ -40,8 +40,8 @@ struct DownloadContext {
   std::function<void()> ended;
 };
 
-/// Core thread only. Flow: fetch.cpp; who has it: download_sources.cpp; streams:
-/// download_streams.cpp.
+/// Core thread only. Flow: fetch.cpp; who has it: fetch_sources.cpp; streams:
+/// fetch_streams.cpp.
 class Fetch {
  public:
   /// The first connection to a peer came, or the last one went.
@@ -130,7 +130,7 @@ class Fetch {
   std::string_view stuck_reason(TimePoint now) const;
   void report_peers(Progress& progress, TimePoint now) const;
 
-  // --- download_sources.cpp: who has it, and what is asked of whom.
+  // --- fetch_sources.cpp: who has it, and what is asked of whom.
   TimePoint ask_peers(TimePoint now);
   bool make_place();
   void tell_company();
@@ -154,7 +154,7 @@ class Fetch {
   awaitable<void> watch_task(Source& source, SourceId id);
   Result<LeafSet> leaves_of(const HoldingResponse& holding) const;
 
-  // --- download_streams.cpp: on which the chunks come.
+  // --- fetch_streams.cpp: on which the chunks come.
   awaitable<void> lane_task(Source& source, SourceId id);
   bool others_take(const Source& source) const;
   awaitable<Result<>> lane_step(Source& source, Lane& lane);
